@@ -1,0 +1,1 @@
+"""Mixpanel's events kept exactly right in your own Postgres."""

@@ -1,0 +1,84 @@
+"""Writes the SQL files that follow from the catalog: `python -m mixpanel_pipeline.catalog_sql` (`make sql`).
+
+The statements under `sql/` name every column, so that they can be read and run in psql as they stand; they are
+made from `sql/templates/`, and a test holds them equal.
+"""
+
+import json
+from pathlib import Path
+
+import jinja2
+
+from mixpanel_pipeline import catalog
+
+SQL_DIRECTORY = Path(__file__).resolve().parent.parent / "sql"
+TEMPLATES = SQL_DIRECTORY / "templates"
+HEADER = "-- Made from sql/templates/{name} by `make sql`; edit that.\n"
+
+
+def postgres_type(line: catalog.Property) -> str:
+    """Numbers are numeric: what was sent as digits is kept as those digits."""
+    return {"text": "text", "number": "numeric"}[line.kind]
+
+
+def literal(text: str) -> str:
+    """A SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def extraction() -> str:
+    """The argument of DuckDB's json_transform: every key that some rule reads, as text."""
+    names = [name for line in catalog.PROPERTIES for name in line.names]
+    keys = dict.fromkeys(
+        ["time", "$insert_id", "mp_processing_time_ms", *catalog.IDENTITY_PROPERTIES, *names], "VARCHAR"
+    )
+    return json.dumps(keys).replace("'", "''")
+
+
+def contribution_columns() -> list[str]:
+    """Columns of subscriber_daily_contributions in order."""
+    return ["export_day", *total_columns()]
+
+
+def total_columns() -> list[str]:
+    """Columns of subscribers_insights_v2 in order, less updated_at."""
+    return [
+        "distinct_id",
+        *(metric.column for metric in catalog.COUNT_METRICS),
+        *(metric.column for metric in catalog.FLAG_METRICS),
+        *(name for line in catalog.PROPERTIES for name in (line.column, f"{line.column}_at")),
+        "events_processed",
+        "first_event_time",
+        "last_event_time",
+    ]
+
+
+def rendered_files() -> dict[Path, str]:
+    """What every generated file must hold, by its path."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - SQL, not HTML
+    )  # fmt: skip
+    environment.globals.update(
+        event_metrics=catalog.EVENT_METRICS, count_metrics=catalog.COUNT_METRICS, flag_metrics=catalog.FLAG_METRICS,
+        properties=catalog.PROPERTIES, identity_properties=catalog.IDENTITY_PROPERTIES,
+        anonymous_prefix=catalog.ANONYMOUS_PREFIX, extraction=extraction(), total_columns=total_columns(),
+        postgres_type=postgres_type, literal=literal,
+    )  # fmt: skip
+    return {
+        SQL_DIRECTORY / name.removesuffix(".jinja"): HEADER.format(name=name)
+        + environment.get_template(name).render()
+        for name in environment.list_templates(extensions=["jinja"])
+    }
+
+
+def main() -> None:
+    """Writes every generated file whose text is out of date."""
+    for path, text in rendered_files().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Environment → Settings; nothing else reads the environment (spec section 2)."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+# How far back the first daily partition lies when MIXPANEL_START_DATE is not set.
+DEFAULT_HISTORY_DAYS = 90
+
+
+class SettingsError(Exception):
+    """A variable has a value that cannot be used; the message is one line naming it, its value and what it takes."""
+
+
+class Settings(BaseSettings):
+    """Every setting of the pipeline; each field is the environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True
+    )
+
+    pipeline_home: Path = Field(
+        default=PROJECT_ROOT / ".pipeline",
+        description="directory for state on disk: embedded Postgres, lake, Dagster's logs",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Postgres 15 or newer, as postgresql://user:password@host:port/database; "
+        "unset: an embedded Postgres under PIPELINE_HOME",
+    )
+    lake_url: str | None = Field(
+        default=None,
+        description="where raw partitions live: a directory or an fsspec address such as s3://bucket/prefix; "
+        "unset: PIPELINE_HOME/lake",
+    )
+    mixpanel_project_id: int | None = Field(default=None, description="the project's number, e.g. 2195193")
+    mixpanel_username: str | None = Field(default=None, description="the service account's user name")
+    mixpanel_secret: SecretStr | None = Field(default=None, description="the service account's secret")
+    mixpanel_residency: Literal["us", "eu", "in"] = Field(
+        default="us", description="where Mixpanel keeps the project's data: us, eu or in"
+    )
+    mixpanel_data_url: str | None = Field(
+        default=None, description="base URL in place of the residency's, for the Export API"
+    )
+    mixpanel_query_url: str | None = Field(
+        default=None, description="base URL in place of the residency's, for the Query API"
+    )
+    mixpanel_timezone: str = Field(
+        default="UTC", description="the project's IANA time zone, e.g. America/New_York"
+    )
+    mixpanel_time_mode: Literal["utc", "project"] = Field(
+        default="utc",
+        description="utc, or project for projects created before 2023, whose times are wall clock written as epochs",
+    )
+    mixpanel_events: Literal["tracked", "all"] = Field(
+        default="tracked", description="tracked (the catalog's events) or all"
+    )
+    mixpanel_start_date: date | None = Field(
+        default=None,
+        description="first daily partition, YYYY-MM-DD; unset: 90 days before the first use, then kept",
+    )
+    sync_window_days: int = Field(
+        default=45, ge=1, le=3660, description="days of the first sync: a number from 1"
+    )
+    sync_overlap_hours: int = Field(
+        default=2,
+        ge=0,
+        le=24 * 90,
+        description="hours behind the watermark that are fetched again: a number from 0",
+    )
+    sync_events_warning: int = Field(
+        default=50_000, ge=1, description="sync_is_incremental warns above so many new events in one sync"
+    )
+    sync_seconds_warning: int = Field(
+        default=60, ge=1, description="sync_is_incremental warns above so many seconds for one day"
+    )
+    watermark_hours_warning: int = Field(
+        default=6, ge=1, description="watermark_advances fails when the watermark is so many hours behind"
+    )
+    alert_urls: str | None = Field(default=None, description="where alerts go; unset: alerts are logged")
+
+    @field_validator("mixpanel_timezone")
+    @classmethod
+    def _known_time_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("takes an IANA time zone such as UTC or America/New_York")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("takes postgresql://user:password@host:port/database")
+        return value
+
+    @field_validator("mixpanel_data_url", "mixpanel_query_url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("takes a URL that starts with https://")
+        return value.rstrip("/") if value else value
+
+    @field_validator("pipeline_home")
+    @classmethod
+    def _absolute_home(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @model_validator(mode="after")
+    def _start_date_is_past(self) -> "Settings":
+        if self.mixpanel_start_date and self.mixpanel_start_date > datetime.now(UTC).date():
+            raise ValueError("MIXPANEL_START_DATE lies in the future")
+        return self
+
+    @property
+    def day_zone(self) -> ZoneInfo:
+        """The zone whose midnights bound an export day (reference/mixpanel.md A1.5)."""
+        return ZoneInfo(self.mixpanel_timezone if self.mixpanel_time_mode == "project" else "UTC")
+
+    @property
+    def lake_address(self) -> str:
+        """Where raw partitions live, as a directory or an fsspec URL."""
+        return self.lake_url or str(self.pipeline_home / "lake")
+
+    @cached_property
+    def start_date(self) -> date:
+        """First daily partition. Unset, it is chosen at first use and kept under PIPELINE_HOME:
+        a start that moved with the clock would break running backfills (reference/dagster.md B.1)."""
+        if self.mixpanel_start_date:
+            return self.mixpanel_start_date
+        kept = self.pipeline_home / "mixpanel_start_date"
+        if kept.exists():
+            return date.fromisoformat(kept.read_text().strip())
+        chosen = datetime.now(self.day_zone).date() - timedelta(days=DEFAULT_HISTORY_DAYS)
+        self.pipeline_home.mkdir(parents=True, exist_ok=True)
+        kept.write_text(f"{chosen}\n")
+        return chosen
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Reads the environment and `.env`.
+
+    Raises:
+        SettingsError: a value cannot be used; one line, no secret in it.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_one_line(error)) from None
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if not first["loc"]:
+        return first["msg"].removeprefix("Value error, ")
+    name = str(first["loc"][0])
+    field = Settings.model_fields[name]
+    secret = "SecretStr" in str(field.annotation)
+    got = "a value that cannot be used" if secret else repr(first.get("input"))
+    return f"{name.upper()}: got {got}; it takes {field.description}"

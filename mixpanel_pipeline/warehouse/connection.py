@@ -1,0 +1,78 @@
+"""Connections to the warehouse."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from mixpanel_pipeline.settings import Settings
+from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
+
+OLDEST_POSTGRES = 150000
+
+
+class WarehouseError(Exception):
+    """The warehouse cannot be used; the message says why and what to do, without the password."""
+
+
+class Warehouse:
+    """One Postgres database; `connect()` opens a connection for one block of work."""
+
+    def __init__(self, url: str, application_name: str = "mixpanel-pipeline") -> None:
+        self.url = url
+        self.application_name = application_name
+
+    def __repr__(self) -> str:
+        return f"Warehouse({describe(self.url)})"
+
+    @contextmanager
+    def connect(self, *, autocommit: bool = False) -> Iterator[psycopg.Connection]:
+        """A connection that is closed at the end of the block: committed when the block ends, rolled back
+        when it raises. With `autocommit` every statement commits unless inside `connection.transaction()`.
+
+        Raises:
+            WarehouseError: no connection could be had.
+        """
+        try:
+            connection = psycopg.connect(
+                self.url, autocommit=autocommit, application_name=self.application_name, connect_timeout=10,
+                # A day's lock is held on an idle connection while its export streams, for minutes.
+                keepalives=1, keepalives_idle=30, options="-c TimeZone=UTC",
+            )  # fmt: skip
+        except psycopg.OperationalError as error:
+            raise WarehouseError(
+                f"cannot connect to {describe(self.url)}: {str(error).strip().splitlines()[-1]}. "
+                "Check DATABASE_URL and that Postgres is up."
+            ) from None
+        with connection:
+            yield connection
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """The configured Postgres, or the embedded one, started when it does not run.
+
+    Raises:
+        WarehouseError: it is older than Postgres 15 or out of reach.
+        EmbeddedPostgresError: the embedded server does not start.
+    """
+    if settings.database_url is None:
+        return Warehouse(embedded_postgres(settings).start())
+    warehouse = Warehouse(settings.database_url.get_secret_value())
+    with warehouse.connect() as connection:
+        if connection.info.server_version < OLDEST_POSTGRES:
+            raise WarehouseError(
+                f"{describe(warehouse.url)} is Postgres {connection.info.server_version // 10000}; 15 or newer is "
+                "needed (unique nulls not distinct)."
+            )
+    return warehouse
+
+
+def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
+    """The embedded server of this PIPELINE_HOME, started or not."""
+    return EmbeddedPostgres(settings.pipeline_home / "postgres")
+
+
+def describe(url: str) -> str:
+    """`host/database` of an address: enough to find it, no user, no password."""
+    parts = psycopg.conninfo.conninfo_to_dict(url)
+    return f"{parts.get('host', 'localhost')}/{parts.get('dbname', '')}"

@@ -1,0 +1,46 @@
+"""Services for tests: one embedded Postgres a worker, one migrated database a test."""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
+from mixpanel_pipeline.warehouse.migrations import migrate
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A running embedded server of this test process, with a migrated database named `template_migrated`."""
+    directory = Path(tempfile.mkdtemp(prefix="mp-test-"))
+    server = EmbeddedPostgres(directory / "postgres")
+    server.start()
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute("create database template_migrated")
+    migrate(Warehouse(server.url("template_migrated")))
+    yield server
+    server.stop()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A fresh migrated database; dropped afterwards."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"create database {name} template template_migrated")  # pyright: ignore[reportArgumentType]
+        yield postgres.url(name)
+        connection.execute(f"drop database if exists {name} with (force)")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture
+def warehouse(database_url: str) -> Warehouse:
+    """The fresh migrated database as the pipeline sees it."""
+    return Warehouse(database_url)

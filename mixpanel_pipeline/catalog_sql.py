@@ -63,11 +63,11 @@ def rendered_files() -> dict[Path, str]:
         event_metrics=catalog.EVENT_METRICS, count_metrics=catalog.COUNT_METRICS, flag_metrics=catalog.FLAG_METRICS,
         properties=catalog.PROPERTIES, identity_properties=catalog.IDENTITY_PROPERTIES,
         anonymous_prefix=catalog.ANONYMOUS_PREFIX, extraction=extraction(), total_columns=total_columns(),
+        contribution_columns=contribution_columns(),
         postgres_type=postgres_type, literal=literal,
     )  # fmt: skip
     return {
-        SQL_DIRECTORY / name.removesuffix(".jinja"): HEADER.format(name=name)
-        + environment.get_template(name).render()
+        SQL_DIRECTORY / name.removesuffix(".jinja"): HEADER.format(name=name) + environment.get_template(name).render()
         for name in environment.list_templates(extensions=["jinja"])
     }
 

@@ -52,9 +52,7 @@ class Settings(BaseSettings):
     mixpanel_query_url: str | None = Field(
         default=None, description="base URL in place of the residency's, for the Query API"
     )
-    mixpanel_timezone: str = Field(
-        default="UTC", description="the project's IANA time zone, e.g. America/New_York"
-    )
+    mixpanel_timezone: str = Field(default="UTC", description="the project's IANA time zone, e.g. America/New_York")
     mixpanel_time_mode: Literal["utc", "project"] = Field(
         default="utc",
         description="utc, or project for projects created before 2023, whose times are wall clock written as epochs",
@@ -66,9 +64,7 @@ class Settings(BaseSettings):
         default=None,
         description="first daily partition, YYYY-MM-DD; unset: 90 days before the first use, then kept",
     )
-    sync_window_days: int = Field(
-        default=45, ge=1, le=3660, description="days of the first sync: a number from 1"
-    )
+    sync_window_days: int = Field(default=45, ge=1, le=3660, description="days of the first sync: a number from 1")
     sync_overlap_hours: int = Field(
         default=2,
         ge=0,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from mixpanel_pipeline.settings import Settings
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
@@ -74,5 +75,5 @@ def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
 
 def describe(url: str) -> str:
     """`host/database` of an address: enough to find it, no user, no password."""
-    parts = psycopg.conninfo.conninfo_to_dict(url)
+    parts = conninfo_to_dict(url)
     return f"{parts.get('host', 'localhost')}/{parts.get('dbname', '')}"

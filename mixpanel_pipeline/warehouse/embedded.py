@@ -163,9 +163,7 @@ def binaries() -> Path:
     """Where the wheel keeps postgres, pg_ctl and psql. The wheel's package is not imported: importing starts it."""
     found = importlib.util.find_spec(DISTRIBUTION)
     if found is None or found.origin is None:
-        raise EmbeddedPostgresError(
-            f"{DISTRIBUTION} is not installed; run `make install` or set DATABASE_URL"
-        )
+        raise EmbeddedPostgresError(f"{DISTRIBUTION} is not installed; run `make install` or set DATABASE_URL")
     return Path(found.origin).parent / f"pginstall{POSTGRES_VERSION}" / "bin"
 
 

@@ -49,9 +49,7 @@ def available_migrations(directory: Path = SQL_DIRECTORY / "migrations") -> list
         if not rollback.exists():
             raise MigrationError(f"{path.name} has no {rollback.name}; every migration needs its way back")
         migrations.append(
-            Migration(
-                path.stem, cast(LiteralString, path.read_text()), cast(LiteralString, rollback.read_text())
-            )
+            Migration(path.stem, cast(LiteralString, path.read_text()), cast(LiteralString, rollback.read_text()))
         )
     return migrations
 
@@ -80,9 +78,7 @@ def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None) -> 
     return done
 
 
-def rollback(
-    warehouse: Warehouse, to: str | None = None, migrations: list[Migration] | None = None
-) -> list[str]:
+def rollback(warehouse: Warehouse, to: str | None = None, migrations: list[Migration] | None = None) -> list[str]:
     """Takes back the newest migration, or, with `to`, all that came after the one of that number or name
     (`0000`: all). Returns the names taken back.
 
@@ -96,9 +92,7 @@ def rollback(
         applied = sorted(_applied(connection))
         for name in reversed(_after(applied, to)):
             if name not in by_name:
-                raise MigrationError(
-                    f"{name} is applied, but its file is gone: check out the version that has it"
-                )
+                raise MigrationError(f"{name} is applied, but its file is gone: check out the version that has it")
             _run(connection, name, by_name[name].down, forget=True)
             done.append(name)
     return done

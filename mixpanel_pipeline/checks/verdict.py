@@ -1,0 +1,25 @@
+"""What a check found."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+# Enough rows to see the pattern; the count says how many there are.
+ROWS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`summary` is one sentence: what differs and by how much. `rows` are examples, `fix` is what to do."""
+
+    check: str
+    passed: bool
+    summary: str
+    severity: Literal["error", "warning"] = "error"
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    fix: str = ""
+    figures: dict[str, int | float | str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if self.passed:
+            return f"{self.check}: {self.summary}"
+        return f"{self.check}: {self.summary}. {self.fix}"

@@ -1,0 +1,1 @@
+"""Raw partitions: land a stream, prove it complete, DuckDB → Parquet, manifest, quarantine."""

@@ -1,0 +1,214 @@
+"""Turns a fetched export into a day's Parquet file: parsed, repaired, deduplicated, counted, hashed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from mixpanel_pipeline.lake.completeness import CompleteExport, inflated_chunks
+from mixpanel_pipeline.lake.engine import open_engine, set_variables
+from mixpanel_pipeline.lake.repair import RepairResult, quarantine_line, repair_lines
+from mixpanel_pipeline.lake.wall_clock import WallClock
+from mixpanel_pipeline.mixpanel.export import Download
+from mixpanel_pipeline.warehouse.sql_files import read_sql
+
+# 20,000 events of a kilobyte are 20 MB: two threads hold one such group each, where DuckDB's default of 122,880
+# rows takes 100 MB a thread and ran out of half a gigabyte (measured).
+ROW_GROUP_ROWS = 20_000
+
+
+class LandingError(Exception):
+    """An export could not be turned into a partition; says why. What was stored before is untouched."""
+
+
+@dataclass(frozen=True)
+class DayStatistics:
+    """Counts and times of one day's events after deduplication; `content_hash` is of the set of events."""
+
+    rows: int
+    users: int
+    bad_values: int
+    outside_day: int
+    ambiguous_times: int
+    shifted_times: int
+    newest_processing_ms: int | None
+    first_event_time: datetime | None
+    last_event_time: datetime | None
+    content_hash: str
+    duplicates: int
+    repaired: int
+    quarantined: int
+
+
+@dataclass(frozen=True)
+class StagedDay:
+    """A parsed day on scratch disk; `write` makes its final files."""
+
+    engine: duckdb.DuckDBPyConnection
+    directory: Path
+    statistics: DayStatistics
+    quarantine: Path | None
+
+    def write(self) -> Path:
+        """Writes the deduplicated Parquet file and returns where it lies on scratch disk."""
+        target = self.directory / "events.parquet"
+        copy_to_parquet(self.engine, read_sql("lake/kept_rows.sql"), target, "zstd, compression_level 1")
+        return target
+
+
+@contextmanager
+def staged_day(
+    download: Download, complete: CompleteExport, day: date, clock: WallClock, scratch: Path, place: str
+) -> Iterator[StagedDay]:
+    """Parses a complete export. `place` names project and day in errors.
+
+    Raises:
+        IncompleteExport: a line says that the export ended early.
+        LandingError: the disk is full, or a line is longer than 64 MB.
+    """
+    try:
+        with open_engine(scratch) as engine:
+            set_variables(engine, _clock_variables(day, clock))
+            staging = _Staging(engine, download, scratch, place)
+            repair = staging.stage(complete)
+            duplicates = _mark_duplicates(engine, staging.files)
+            statistics = _statistics(engine, duplicates, repair)
+            quarantine = staging.quarantine if repair.quarantined else None
+            yield StagedDay(engine, scratch, statistics, quarantine)
+    except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InvalidInputException) as error:
+        raise LandingError(
+            f"{place}: the export could not be written as Parquet: {str(error).splitlines()[0]}. Free disk space where "
+            "PIPELINE_HOME and LAKE_URL lie (a day needs about its uncompressed size while it lands), then run the "
+            "day again; what was stored before is kept."
+        ) from error
+
+
+class _Staging:
+    """Rows of one export in Parquet files on scratch disk: as fetched, then those that repair saved."""
+
+    def __init__(self, engine: duckdb.DuckDBPyConnection, download: Download, scratch: Path, place: str) -> None:
+        self.engine = engine
+        self.download = download
+        self.place = place
+        self.scratch = scratch
+        self.quarantine = scratch / "quarantine.jsonl"
+        self.files: list[Path] = []
+
+    def stage(self, complete: CompleteExport) -> RepairResult:
+        # DuckDB recognizes gzip by the name.
+        source = self.scratch / ("export.jsonl.gz" if self.download.encoding == "gzip" else "export.jsonl")
+        if self.download.path != source:
+            self.download.path.rename(source)
+        rows, unusable = self._stage_file(source)
+        if rows != complete.lines:
+            self._require_all_lines(source, rows)
+        if not unusable:
+            return RepairResult()
+        mended = self.scratch / "mended.jsonl"
+        result = repair_lines(
+            source, self.download.encoding, self.place, self._unusable_lines(source), mended, self.quarantine
+        )
+        if result.repaired:
+            self._stage_mended(mended, result)
+        return result
+
+    def _stage_mended(self, mended: Path, result: RepairResult) -> None:
+        """Mended lines that are still no usable event go to quarantine too."""
+        _, unusable = self._stage_file(mended)
+        if not unusable:
+            return
+        numbers = set(self._unusable_lines(mended))
+        with mended.open(encoding="utf-8", newline="\n") as lines, self.quarantine.open("a", encoding="utf-8") as bad:
+            for number, line in enumerate(lines, start=1):
+                if number in numbers:
+                    quarantine_line(bad, number, "mended, it is still no usable event", line.rstrip("\n"))
+        result.repaired -= unusable
+        result.quarantined += unusable
+
+    def _stage_file(self, source: Path) -> tuple[int, int]:
+        """Adds a file's rows; returns how many there are and how many are unusable."""
+        target = self.scratch / f"staged-{len(self.files)}.parquet"
+        self._read(source)
+        copy_to_parquet(self.engine, "from exported_events", target, "lz4")
+        self.files.append(target)
+        set_variables(self.engine, {"staged": [str(path) for path in self.files]})
+        return _row(
+            self.engine,
+            "select count(*), count(*) filter (where not usable) from read_parquet($file)",
+            file=str(target),
+        )
+
+    def _unusable_lines(self, source: Path) -> list[int]:
+        self._read(source)
+        self.engine.execute("set preserve_insertion_order = true")
+        numbers = self.engine.execute(read_sql("lake/unusable_lines.sql")).fetchall()
+        self.engine.execute("set preserve_insertion_order = false")
+        return [number for (number,) in numbers]
+
+    def _read(self, source: Path) -> None:
+        set_variables(self.engine, {"source": str(source)})
+        self.engine.execute(
+            f"create or replace temporary view exported_events as {read_sql('lake/exported_events.sql')}"
+        )
+
+    def _require_all_lines(self, source: Path, rows: int) -> None:
+        """Blank lines are no rows; any other difference would be a lost event."""
+        filled = sum(
+            1
+            for block in _blocks_of_lines(source, self.download.encoding, self.place)
+            for line in block
+            if line.strip()
+        )
+        if rows != filled:
+            raise LandingError(f"{self.place}: {filled} lines came, {rows} were read; this is a bug, please report it")
+
+
+def copy_to_parquet(engine: duckdb.DuckDBPyConnection, query: str, target: Path, compression: str) -> None:
+    """Writes a query's rows to a Parquet file."""
+    engine.execute(
+        f"copy ({query}\n) to '{str(target).replace(chr(39), chr(39) * 2)}' "
+        f"(format parquet, compression {compression}, row_group_size {ROW_GROUP_ROWS})"
+    )
+
+
+def _blocks_of_lines(source: Path, encoding: str, place: str) -> Iterator[list[bytes]]:
+    rest = b""
+    for chunk in inflated_chunks(source, encoding, place):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield lines
+    yield [rest]
+
+
+def _clock_variables(day: date, clock: WallClock) -> dict[str, Any]:
+    return {
+        "export_day": day,
+        "boundary": clock.boundary,
+        "offset_before": clock.offset_before,
+        "offset_after": clock.offset_after,
+        "twice_from": clock.twice[0],
+        "twice_to": clock.twice[1],
+        "never_from": clock.never[0],
+        "never_to": clock.never[1],
+    }
+
+
+def _mark_duplicates(engine: duckdb.DuckDBPyConnection, staged: list[Path]) -> int:
+    set_variables(engine, {"staged": [str(path) for path in staged]})
+    engine.execute(f"create or replace temporary table duplicate_rows as {read_sql('lake/duplicate_rows.sql')}")
+    return _row(engine, "select count(*) from duplicate_rows")[0]
+
+
+def _statistics(engine: duckdb.DuckDBPyConnection, duplicates: int, repair: RepairResult) -> DayStatistics:
+    cursor = engine.execute(read_sql("lake/partition_statistics.sql"))
+    names = [column[0] for column in cursor.description or []]
+    values = dict(zip(names, cursor.fetchone() or (), strict=True))
+    return DayStatistics(duplicates=duplicates, repaired=repair.repaired, quarantined=repair.quarantined, **values)
+
+
+def _row(engine: duckdb.DuckDBPyConnection, query: str, **parameters: Any) -> tuple[Any, ...]:
+    row = engine.execute(query, parameters).fetchone()
+    return row or ()

@@ -1,0 +1,1 @@
+"""Speaks HTTP to Mixpanel: requests, retries, typed errors, and limits shared through Postgres."""

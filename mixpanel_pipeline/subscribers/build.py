@@ -1,0 +1,62 @@
+"""Settings → an EventSync that is ready to work."""
+
+import time
+from collections.abc import Callable
+
+from mixpanel_pipeline.lake.calendar import ExportCalendar
+from mixpanel_pipeline.lake.storage import LakeStorage
+from mixpanel_pipeline.mixpanel.export import ExportClient, residency_urls
+from mixpanel_pipeline.mixpanel.rate_limit import RequestBudget
+from mixpanel_pipeline.mixpanel.retry import RetryPolicy
+from mixpanel_pipeline.settings import Settings, SettingsError
+from mixpanel_pipeline.subscribers.event_sync import DEFAULT_POLICY, EventSync, logger
+from mixpanel_pipeline.warehouse.connection import Warehouse, open_warehouse
+
+
+def build_event_sync(
+    settings: Settings,
+    warehouse: Warehouse | None = None,
+    *,
+    policy: RetryPolicy = DEFAULT_POLICY,
+    log: Callable[[str], None] = logger.info,
+) -> EventSync:
+    """The synchronization that `settings` describe; without `warehouse` the configured one is opened.
+
+    Raises:
+        SettingsError: the project or its credentials are not set.
+    """
+    if settings.mixpanel_project_id is None:
+        raise SettingsError(
+            "MIXPANEL_PROJECT_ID: not set; it takes the project's number. Only `demo` and `simulate` run without."
+        )
+    if settings.mixpanel_secret is None:
+        raise SettingsError("MIXPANEL_SECRET: not set; it takes the service account's secret")
+    warehouse = warehouse or open_warehouse(settings)
+    data_url = settings.mixpanel_data_url or residency_urls(settings.mixpanel_residency)[0]
+    budget = RequestBudget(warehouse.connect, settings.mixpanel_project_id, "export", sleep=time.sleep, log=log)
+    client = ExportClient(
+        data_url,
+        settings.mixpanel_project_id,
+        settings.mixpanel_username,
+        settings.mixpanel_secret.get_secret_value(),
+        budget,
+    )
+    return EventSync(
+        warehouse=warehouse,
+        storage=build_storage(settings),
+        client=client,
+        calendar=build_calendar(settings),
+        tracked_only=settings.mixpanel_events == "tracked",
+        policy=policy,
+        log=log,
+    )
+
+
+def build_storage(settings: Settings) -> LakeStorage:
+    """The lake that `settings` describe."""
+    return LakeStorage(settings.lake_address, settings.pipeline_home / "scratch")
+
+
+def build_calendar(settings: Settings) -> ExportCalendar:
+    """The export days that `settings` describe."""
+    return ExportCalendar(settings.mixpanel_time_mode, settings.mixpanel_timezone)

@@ -1,0 +1,93 @@
+"""What the lake says of subscribers, computed by DuckDB and copied into Postgres without a Python object a row."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from mixpanel_pipeline import catalog_sql
+from mixpanel_pipeline.lake.engine import open_engine, set_variables
+from mixpanel_pipeline.lake.manifest import RawPartition
+from mixpanel_pipeline.lake.storage import LakeStorage
+from mixpanel_pipeline.warehouse.sql_files import read_sql
+
+COPY_BYTES = 1 << 20
+
+
+class LakeReadError(Exception):
+    """The lake and the manifest do not fit; says which day and what to do."""
+
+
+def copy_contributions(
+    connection: psycopg.Connection, table: str, engine: duckdb.DuckDBPyConnection, files: Sequence[str], scratch: Path
+) -> int:
+    """Copies the contributions of all days in `files` into `table`; returns how many rows."""
+    return _copy_query(
+        connection, table, catalog_sql.contribution_columns(), engine, "subscribers/lake_contributions.sql", files, scratch
+    )  # fmt: skip
+
+
+def copy_totals(
+    connection: psycopg.Connection, table: str, storage: LakeStorage, partitions: Sequence[RawPartition], scratch: Path
+) -> int:
+    """Copies every subscriber's totals, computed from all `partitions` at once, into `table`."""
+    files = readable_files(storage, partitions)
+    with open_engine(scratch, storage.engine_filesystem()) as engine:
+        return _copy_query(
+            connection, table, catalog_sql.total_columns(), engine, "subscribers/lake_totals.sql", files, scratch
+        )
+
+
+def readable_files(storage: LakeStorage, partitions: Sequence[RawPartition]) -> list[str]:
+    """Addresses of the partitions' files, each made with today's catalog.
+
+    Raises:
+        LakeReadError: a file is missing, or was extracted with another catalog or time mode.
+    """
+    for partition in partitions:
+        if not storage.exists(partition.file):
+            raise LakeReadError(
+                f"the raw partition of {partition.export_day} is missing in the lake ({partition.file}): "
+                f"run `mixpanel-pipeline sync --from {partition.export_day} --to {partition.export_day}`"
+            )
+    recipes = {partition.recipe for partition in partitions}
+    if len(recipes) > 1:
+        newest = max(partitions, key=lambda partition: partition.fetched_at).recipe
+        old = [str(partition.export_day) for partition in partitions if partition.recipe != newest]
+        raise LakeReadError(
+            f"{len(old)} days were landed with another catalog or time mode, the first {old[0]}, the last {old[-1]}: "
+            f"run `mixpanel-pipeline sync --from {old[0]} --to {old[-1]}`"
+        )
+    return [storage.address(partition.file) for partition in partitions]
+
+
+def _copy_query(
+    connection: psycopg.Connection,
+    table: str,
+    columns: Sequence[str],
+    engine: duckdb.DuckDBPyConnection,
+    query: str,
+    files: Sequence[str],
+    scratch: Path,
+) -> int:
+    if not files:
+        return 0
+    rows_file = scratch / f"{table}.csv"
+    set_variables(engine, {"files": list(files)})
+    quoted = str(rows_file).replace("'", "''")
+    written = engine.execute(f"copy ({read_sql(query)}\n) to '{quoted}' (format csv, header false)").fetchone()
+    statement = SQL("copy {} ({}) from stdin (format csv)").format(
+        Identifier(table), SQL(", ").join(map(Identifier, columns))
+    )
+    with connection.cursor() as cursor:
+        with cursor.copy(statement) as copy, rows_file.open("rb") as rows:
+            while chunk := rows.read(COPY_BYTES):
+                copy.write(chunk)
+        copied = cursor.rowcount
+    rows_file.unlink()
+    if written is None or copied != written[0]:
+        # Before Postgres 18 a line of just \. inside a quoted text ends a CSV copy early.
+        raise LakeReadError(f"{written and written[0]} rows were computed but {copied} copied into {table}")
+    return copied

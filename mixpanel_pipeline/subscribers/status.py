@@ -1,0 +1,68 @@
+"""What is synchronized, and what is missing (command `status`)."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from mixpanel_pipeline.lake.calendar import ExportCalendar, days_between
+from mixpanel_pipeline.lake.manifest import read_partitions
+from mixpanel_pipeline.subscribers.late_sweep import marked_late_days
+
+
+@dataclass(frozen=True)
+class SyncStatus:
+    """Watermarks and newest log rows as they are stored; days without a partition, and why."""
+
+    watermarks: list[dict[str, Any]]
+    last_syncs: list[dict[str, Any]]
+    partitions: int
+    first_day: date | None
+    last_day: date | None
+    missing_days: list[date]
+    failed_days: list[date]
+    late_days: dict[date, int]
+    subscribers: int
+
+
+def read_status(connection: psycopg.Connection, calendar: ExportCalendar, now: datetime) -> SyncStatus:
+    """Everything `status` shows, from one connection."""
+    stored = [partition.export_day for partition in read_partitions(connection)]
+    with connection.cursor(row_factory=dict_row) as cursor:
+        watermarks = cursor.execute("select * from sync_watermarks order by source").fetchall()
+        logs = cursor.execute(
+            "select mode, status, created_at, completed_at, error, sync_metadata from sync_logs "
+            "order by created_at desc, id desc limit 10"
+        ).fetchall()
+    subscribers = connection.execute("select count(*) from subscribers_insights_v2").fetchone()
+    return SyncStatus(
+        watermarks=watermarks,
+        last_syncs=logs,
+        partitions=len(stored),
+        first_day=stored[0] if stored else None,
+        last_day=stored[-1] if stored else None,
+        missing_days=missing_days(connection, calendar, now),
+        failed_days=failed_days(connection),
+        late_days=marked_late_days(connection),
+        subscribers=subscribers[0] if subscribers else 0,
+    )
+
+
+def missing_days(connection: psycopg.Connection, calendar: ExportCalendar, now: datetime) -> list[date]:
+    """Closed days after the first fetched one that have no partition: gaps that the watermark may have passed."""
+    stored = [partition.export_day for partition in read_partitions(connection)]
+    expected = days_between(stored[0], calendar.last_closed_day(now)) if stored else []
+    return sorted(set(expected) - set(stored))
+
+
+def failed_days(connection: psycopg.Connection) -> list[date]:
+    """Days whose newest sync failed."""
+    rows = connection.execute(
+        "select day from (select distinct on (sync_metadata ->> 'export_day') "
+        "(sync_metadata ->> 'export_day')::date as day, status from sync_logs "
+        "where sync_metadata ? 'export_day' order by sync_metadata ->> 'export_day', id desc) as newest "
+        "where status = 'failed' order by day"
+    ).fetchall()
+    return [day for (day,) in rows]

@@ -1,0 +1,59 @@
+"""One row of sync_logs for every day materialized: running, then completed with the day's commit, or failed."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import psycopg
+
+from mixpanel_pipeline.warehouse.connection import Warehouse
+
+SOURCE = "mixpanel_user_events"
+LONGEST_ERROR = 2000
+
+
+@contextmanager
+def logged_sync(warehouse: Warehouse, connection: psycopg.Connection, mode: str, day: date) -> Iterator[int]:
+    """Begins a row and yields its id; an exception completes it as failed. The caller holds the day's lock, so a
+    row of that day that is still running belongs to a process that died."""
+    connection.execute(
+        "update sync_logs set status = 'failed', completed_at = clock_timestamp(), error = 'the process died' "
+        "where source = %s and status = 'running' and sync_metadata ->> 'export_day' = %s",
+        [SOURCE, str(day)],
+    )
+    row = connection.execute(
+        "insert into sync_logs (source, mode, status, sync_metadata) values (%s, %s, 'running', %s) returning id",
+        [SOURCE, mode, json.dumps({"export_day": str(day)})],
+    ).fetchone()
+    log_id = row[0] if row else 0
+    try:
+        yield log_id
+    except BaseException as error:
+        _fail(warehouse, log_id, error)
+        raise
+
+
+def complete_sync(connection: psycopg.Connection, log_id: int, metadata: dict[str, Any]) -> None:
+    """Completes the row in the caller's transaction."""
+    connection.execute(
+        "update sync_logs set status = 'completed', completed_at = clock_timestamp(), "
+        "sync_metadata = sync_metadata || %s::jsonb where id = %s",
+        [json.dumps(metadata), log_id],
+    )
+
+
+def _fail(warehouse: Warehouse, log_id: int, error: BaseException) -> None:
+    """On a connection of its own: the sync's may be what broke. When there is none the row stays running, and the
+    day's next run completes it."""
+    message = (str(error) or type(error).__name__)[:LONGEST_ERROR]
+    try:
+        with warehouse.connect(autocommit=True) as connection:
+            connection.execute(
+                "update sync_logs set status = 'failed', completed_at = clock_timestamp(), error = %s "
+                "where id = %s and status = 'running'",
+                [message, log_id],
+            )
+    except Exception as unreachable:  # the sync's own error matters more, and is raised
+        error.add_note(f"sync_logs could not be written either: {unreachable}")

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from mixpanel_pipeline.lake.completeness import prove_complete
-from mixpanel_pipeline.lake.landing import StagedDay, staged_day
+from mixpanel_pipeline.lake.landing import StagedDay, landing_error, staged_day
 from mixpanel_pipeline.lake.wall_clock import WallClock
 from mixpanel_pipeline.mixpanel.errors import place_of
 from mixpanel_pipeline.mixpanel.export import Download, ExportClient
@@ -72,14 +72,17 @@ def _fetch_once(
     stack: ExitStack,
 ) -> FetchedExport:
     started = time.monotonic()
-    download = client.download(
-        request.from_day, request.to_day, scratch / "download", events=request.events, where=request.where
-    )
+    place = place_of(client.project_id, request.from_day, request.to_day)
+    try:
+        download = client.download(
+            request.from_day, request.to_day, scratch / "download", events=request.events, where=request.where
+        )
+    except OSError as error:
+        raise landing_error(place, error) from error
     seconds = {"download": time.monotonic() - started}
     if download.wire_sha256 == known_sha256:
         # The same bytes were proven complete and landed before.
         return FetchedExport(download, None, seconds)
-    place = place_of(client.project_id, request.from_day, request.to_day)
     complete = prove_complete(download.path, download.encoding, place)
     seconds["prove"] = time.monotonic() - started - sum(seconds.values())
     staged = stack.enter_context(staged_day(download, complete, request.from_day, clock, scratch, place))

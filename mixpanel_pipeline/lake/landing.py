@@ -79,12 +79,17 @@ def staged_day(
             statistics = _statistics(engine, duplicates, repair)
             quarantine = staging.quarantine if repair.quarantined else None
             yield StagedDay(engine, scratch, statistics, quarantine)
-    except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InvalidInputException) as error:
-        raise LandingError(
-            f"{place}: the export could not be written as Parquet: {str(error).splitlines()[0]}. Free disk space where "
-            "PIPELINE_HOME and LAKE_URL lie (a day needs about its uncompressed size while it lands), then run the "
-            "day again; what was stored before is kept."
-        ) from error
+    except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InvalidInputException, OSError) as error:
+        raise landing_error(place, error) from error
+
+
+def landing_error(place: str, error: Exception) -> LandingError:
+    """What to tell when files of a day cannot be written or read."""
+    return LandingError(
+        f"{place}: the export could not be kept on this machine: {str(error).splitlines()[0]}. Free disk space where "
+        "PIPELINE_HOME and LAKE_URL lie (a day needs a few times its compressed size while it lands), then run the "
+        "day again; what was stored before is kept."
+    )
 
 
 class _Staging:

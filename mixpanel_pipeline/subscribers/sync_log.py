@@ -7,11 +7,14 @@ from datetime import date
 from typing import Any
 
 import psycopg
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.connection import Warehouse, WarehouseError
 
 SOURCE = "mixpanel_user_events"
 LONGEST_ERROR = 2000
+# How long a Postgres that was lost may take to come back before a failure goes unwritten.
+RESTART_SECONDS = 15
 
 
 @contextmanager
@@ -45,15 +48,25 @@ def complete_sync(connection: psycopg.Connection, log_id: int, metadata: dict[st
 
 
 def _fail(warehouse: Warehouse, log_id: int, error: BaseException) -> None:
-    """On a connection of its own: the sync's may be what broke. When there is none the row stays running, and the
-    day's next run completes it."""
+    """On a connection of its own, for the sync's may be what broke; a Postgres that restarts is waited for. When
+    there is none the row stays running, and the day's next run completes it."""
     message = (str(error) or type(error).__name__)[:LONGEST_ERROR]
+    patience = Retrying(
+        retry=retry_if_exception_type((WarehouseError, psycopg.OperationalError)),
+        stop=stop_after_delay(RESTART_SECONDS),
+        wait=wait_fixed(1),
+        reraise=True,
+    )
     try:
-        with warehouse.connect(autocommit=True) as connection:
-            connection.execute(
-                "update sync_logs set status = 'failed', completed_at = clock_timestamp(), error = %s "
-                "where id = %s and status = 'running'",
-                [message, log_id],
-            )
+        patience(_write_failure, warehouse, log_id, message)
     except Exception as unreachable:  # the sync's own error matters more, and is raised
         error.add_note(f"sync_logs could not be written either: {unreachable}")
+
+
+def _write_failure(warehouse: Warehouse, log_id: int, message: str) -> None:
+    with warehouse.connect(autocommit=True) as connection:
+        connection.execute(
+            "update sync_logs set status = 'failed', completed_at = clock_timestamp(), error = %s "
+            "where id = %s and status = 'running'",
+            [message, log_id],
+        )

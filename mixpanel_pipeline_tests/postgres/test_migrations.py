@@ -28,9 +28,7 @@ def columns_of(warehouse: Warehouse, table: str) -> list[str]:
 
 
 def test_tables_have_the_catalogs_columns(warehouse: Warehouse) -> None:
-    assert set(columns_of(warehouse, "subscriber_daily_contributions")) == set(
-        catalog_sql.contribution_columns()
-    )
+    assert set(columns_of(warehouse, "subscriber_daily_contributions")) == set(catalog_sql.contribution_columns())
     assert set(columns_of(warehouse, "subscribers_insights_v2")) == {
         *catalog_sql.total_columns(),
         "updated_at",

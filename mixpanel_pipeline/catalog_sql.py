@@ -35,6 +35,11 @@ def extraction() -> str:
     return json.dumps(keys).replace("'", "''")
 
 
+def number_names() -> list[str]:
+    """Spellings of all properties that are numbers."""
+    return [name for line in catalog.PROPERTIES if line.kind == "number" for name in line.names]
+
+
 def contribution_columns() -> list[str]:
     """Columns of subscriber_daily_contributions in order."""
     return ["export_day", *total_columns()]
@@ -62,7 +67,8 @@ def rendered_files() -> dict[Path, str]:
     environment.globals.update(
         event_metrics=catalog.EVENT_METRICS, count_metrics=catalog.COUNT_METRICS, flag_metrics=catalog.FLAG_METRICS,
         properties=catalog.PROPERTIES, identity_properties=catalog.IDENTITY_PROPERTIES,
-        anonymous_prefix=catalog.ANONYMOUS_PREFIX, extraction=extraction(), total_columns=total_columns(),
+        anonymous_prefix=catalog.ANONYMOUS_PREFIX, extraction=extraction(), number_names=number_names(),
+        total_columns=total_columns(),
         contribution_columns=contribution_columns(),
         postgres_type=postgres_type, literal=literal,
     )  # fmt: skip

@@ -7,7 +7,7 @@ import duckdb
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from mixpanel_pipeline import catalog_sql
+from mixpanel_pipeline import catalog, catalog_sql
 from mixpanel_pipeline.lake.engine import open_engine, set_variables
 from mixpanel_pipeline.lake.manifest import RawPartition
 from mixpanel_pipeline.lake.storage import LakeStorage
@@ -44,7 +44,7 @@ def readable_files(storage: LakeStorage, partitions: Sequence[RawPartition]) -> 
     """Addresses of the partitions' files, each made with today's catalog.
 
     Raises:
-        LakeReadError: a file is missing, or was extracted with another catalog or time mode.
+        LakeReadError: a file is missing, or was extracted with another catalog.
     """
     for partition in partitions:
         if not storage.exists(partition.file):
@@ -52,12 +52,12 @@ def readable_files(storage: LakeStorage, partitions: Sequence[RawPartition]) -> 
                 f"the raw partition of {partition.export_day} is missing in the lake ({partition.file}): "
                 f"run `mixpanel-pipeline sync --from {partition.export_day} --to {partition.export_day}`"
             )
-    recipes = {partition.recipe for partition in partitions}
-    if len(recipes) > 1:
-        newest = max(partitions, key=lambda partition: partition.fetched_at).recipe
-        old = [str(partition.export_day) for partition in partitions if partition.recipe != newest]
+    old = [
+        str(partition.export_day) for partition in partitions if not partition.recipe.startswith(catalog.fingerprint())
+    ]
+    if old:
         raise LakeReadError(
-            f"{len(old)} days were landed with another catalog or time mode, the first {old[0]}, the last {old[-1]}: "
+            f"{len(old)} days were landed with another catalog, the first {old[0]}, the last {old[-1]}: "
             f"run `mixpanel-pipeline sync --from {old[0]} --to {old[-1]}`"
         )
     return [storage.address(partition.file) for partition in partitions]

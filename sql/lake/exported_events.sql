@@ -7,7 +7,7 @@ with lines as (
     select event, properties, json_transform(properties, '{"time": "VARCHAR", "$insert_id": "VARCHAR", "mp_processing_time_ms": "VARCHAR", "distinct_id": "VARCHAR", "$distinct_id": "VARCHAR", "user_id": "VARCHAR", "$user_id": "VARCHAR", "identified_id": "VARCHAR", "$identified_id": "VARCHAR", "income": "VARCHAR", "netWorth": "VARCHAR", "net_worth": "VARCHAR", "investingActivity": "VARCHAR", "investing_activity": "VARCHAR", "investingExperienceYears": "VARCHAR", "investing_experience_years": "VARCHAR", "investingObjective": "VARCHAR", "investing_objective": "VARCHAR", "investmentType": "VARCHAR", "investment_type": "VARCHAR", "acquisitionSurvey": "VARCHAR", "acquisition_survey": "VARCHAR", "availableCopyCredits": "VARCHAR", "available_copy_credits": "VARCHAR", "buyingPower": "VARCHAR", "buying_power": "VARCHAR", "totalDeposits": "VARCHAR", "total_deposits": "VARCHAR", "totalDepositCount": "VARCHAR", "total_deposit_count": "VARCHAR", "totalWithdrawals": "VARCHAR", "total_withdrawals": "VARCHAR", "totalWithdrawalCount": "VARCHAR", "total_withdrawal_count": "VARCHAR", "activeCreatedPortfolios": "VARCHAR", "active_created_portfolios": "VARCHAR", "lifetimeCreatedPortfolios": "VARCHAR", "lifetime_created_portfolios": "VARCHAR"}') as extracted
     from read_json(
         getvariable('source'), format = 'newline_delimited', columns = {event: 'VARCHAR', properties: 'JSON'},
-        ignore_errors = true, maximum_object_size = 67108864
+        ignore_errors = true, maximum_object_size = 16777216
     )
 ),
 timed as (
@@ -16,12 +16,77 @@ timed as (
         -- Seconds as a number or numeric text; some accounts send an ISO date (reference/mixpanel.md A1.3).
         coalesce(try_cast(extracted."time" as double), epoch_us(try_cast(extracted."time" as timestamp)) / 1e6) as wall_seconds,
         -- The first non-empty of these is who the event counts for (spec section 5).
-        coalesce(replace(nullif(extracted."distinct_id", ''), chr(0), chr(65533)), replace(nullif(extracted."$distinct_id", ''), chr(0), chr(65533)), replace(nullif(extracted."user_id", ''), chr(0), chr(65533)), replace(nullif(extracted."$user_id", ''), chr(0), chr(65533)), replace(nullif(extracted."identified_id", ''), chr(0), chr(65533)), replace(nullif(extracted."$identified_id", ''), chr(0), chr(65533))) as identity
+        coalesce(replace(nullif(extracted."distinct_id", ''), chr(0), chr(65533)), replace(nullif(extracted."$distinct_id", ''), chr(0), chr(65533)), replace(nullif(extracted."user_id", ''), chr(0), chr(65533)), replace(nullif(extracted."$user_id", ''), chr(0), chr(65533)), replace(nullif(extracted."identified_id", ''), chr(0), chr(65533)), replace(nullif(extracted."$identified_id", ''), chr(0), chr(65533))) as identity,
+        -- Numbers as exact digits for Postgres' numeric: JSON numbers and numeric text; anything else is null.
+        case when length(extracted."availableCopyCredits") <= 60
+            and regexp_full_match(extracted."availableCopyCredits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."availableCopyCredits" as double))
+            then trim(extracted."availableCopyCredits") end as "digits availableCopyCredits",
+        case when length(extracted."available_copy_credits") <= 60
+            and regexp_full_match(extracted."available_copy_credits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."available_copy_credits" as double))
+            then trim(extracted."available_copy_credits") end as "digits available_copy_credits",
+        case when length(extracted."buyingPower") <= 60
+            and regexp_full_match(extracted."buyingPower", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."buyingPower" as double))
+            then trim(extracted."buyingPower") end as "digits buyingPower",
+        case when length(extracted."buying_power") <= 60
+            and regexp_full_match(extracted."buying_power", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."buying_power" as double))
+            then trim(extracted."buying_power") end as "digits buying_power",
+        case when length(extracted."totalDeposits") <= 60
+            and regexp_full_match(extracted."totalDeposits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."totalDeposits" as double))
+            then trim(extracted."totalDeposits") end as "digits totalDeposits",
+        case when length(extracted."total_deposits") <= 60
+            and regexp_full_match(extracted."total_deposits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."total_deposits" as double))
+            then trim(extracted."total_deposits") end as "digits total_deposits",
+        case when length(extracted."totalDepositCount") <= 60
+            and regexp_full_match(extracted."totalDepositCount", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."totalDepositCount" as double))
+            then trim(extracted."totalDepositCount") end as "digits totalDepositCount",
+        case when length(extracted."total_deposit_count") <= 60
+            and regexp_full_match(extracted."total_deposit_count", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."total_deposit_count" as double))
+            then trim(extracted."total_deposit_count") end as "digits total_deposit_count",
+        case when length(extracted."totalWithdrawals") <= 60
+            and regexp_full_match(extracted."totalWithdrawals", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."totalWithdrawals" as double))
+            then trim(extracted."totalWithdrawals") end as "digits totalWithdrawals",
+        case when length(extracted."total_withdrawals") <= 60
+            and regexp_full_match(extracted."total_withdrawals", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."total_withdrawals" as double))
+            then trim(extracted."total_withdrawals") end as "digits total_withdrawals",
+        case when length(extracted."totalWithdrawalCount") <= 60
+            and regexp_full_match(extracted."totalWithdrawalCount", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."totalWithdrawalCount" as double))
+            then trim(extracted."totalWithdrawalCount") end as "digits totalWithdrawalCount",
+        case when length(extracted."total_withdrawal_count") <= 60
+            and regexp_full_match(extracted."total_withdrawal_count", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."total_withdrawal_count" as double))
+            then trim(extracted."total_withdrawal_count") end as "digits total_withdrawal_count",
+        case when length(extracted."activeCreatedPortfolios") <= 60
+            and regexp_full_match(extracted."activeCreatedPortfolios", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."activeCreatedPortfolios" as double))
+            then trim(extracted."activeCreatedPortfolios") end as "digits activeCreatedPortfolios",
+        case when length(extracted."active_created_portfolios") <= 60
+            and regexp_full_match(extracted."active_created_portfolios", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."active_created_portfolios" as double))
+            then trim(extracted."active_created_portfolios") end as "digits active_created_portfolios",
+        case when length(extracted."lifetimeCreatedPortfolios") <= 60
+            and regexp_full_match(extracted."lifetimeCreatedPortfolios", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."lifetimeCreatedPortfolios" as double))
+            then trim(extracted."lifetimeCreatedPortfolios") end as "digits lifetimeCreatedPortfolios",
+        case when length(extracted."lifetime_created_portfolios") <= 60
+            and regexp_full_match(extracted."lifetime_created_portfolios", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
+            and isfinite(try_cast(extracted."lifetime_created_portfolios" as double))
+            then trim(extracted."lifetime_created_portfolios") end as "digits lifetime_created_portfolios"
     from lines
 )
 select
-    -- 0001-01-01 to 9999-12-31, what Postgres, Parquet and Python can all hold.
-    coalesce(event is not null and json_type(properties) = 'OBJECT' and wall_seconds between -62135596800 and 253402300799, false) as usable,
+    -- 0001-01-01 to 9999-12-31, what Postgres, Parquet and Python can all hold. Properties that are no object have no time.
+    coalesce(event is not null and wall_seconds between -62135596800 and 253402300799, false) as usable,
     getvariable('export_day')::date as export_day,
     event,
     extracted."distinct_id" as distinct_id,
@@ -34,7 +99,11 @@ select
     ) as time,
     wall_seconds,
     nullif(extracted."$insert_id", '') as insert_id,
-    try_cast(try_cast(extracted."mp_processing_time_ms" as decimal(38, 6)) as bigint) as mp_processing_time_ms,
+    -- An integer; casting what is none by way of a decimal costs four times as much.
+    coalesce(
+        try_cast(extracted."mp_processing_time_ms" as bigint),
+        try_cast(try_cast(extracted."mp_processing_time_ms" as decimal(38, 6)) as bigint)
+    ) as mp_processing_time_ms,
     coalesce(replace(nullif(extracted."income", ''), chr(0), chr(65533))) as income,
     coalesce(replace(nullif(extracted."netWorth", ''), chr(0), chr(65533)), replace(nullif(extracted."net_worth", ''), chr(0), chr(65533))) as net_worth,
     coalesce(replace(nullif(extracted."investingActivity", ''), chr(0), chr(65533)), replace(nullif(extracted."investing_activity", ''), chr(0), chr(65533))) as investing_activity,
@@ -42,127 +111,31 @@ select
     coalesce(replace(nullif(extracted."investingObjective", ''), chr(0), chr(65533)), replace(nullif(extracted."investing_objective", ''), chr(0), chr(65533))) as investing_objective,
     coalesce(replace(nullif(extracted."investmentType", ''), chr(0), chr(65533)), replace(nullif(extracted."investment_type", ''), chr(0), chr(65533))) as investment_type,
     coalesce(replace(nullif(extracted."acquisitionSurvey", ''), chr(0), chr(65533)), replace(nullif(extracted."acquisition_survey", ''), chr(0), chr(65533))) as acquisition_survey,
-    coalesce(case when length(extracted."availableCopyCredits") <= 60
-        and regexp_full_match(extracted."availableCopyCredits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."availableCopyCredits" as double))
-        then trim(extracted."availableCopyCredits") end, case when length(extracted."available_copy_credits") <= 60
-        and regexp_full_match(extracted."available_copy_credits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."available_copy_credits" as double))
-        then trim(extracted."available_copy_credits") end) as available_copy_credits,
-    coalesce(case when length(extracted."buyingPower") <= 60
-        and regexp_full_match(extracted."buyingPower", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."buyingPower" as double))
-        then trim(extracted."buyingPower") end, case when length(extracted."buying_power") <= 60
-        and regexp_full_match(extracted."buying_power", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."buying_power" as double))
-        then trim(extracted."buying_power") end) as buying_power,
-    coalesce(case when length(extracted."totalDeposits") <= 60
-        and regexp_full_match(extracted."totalDeposits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."totalDeposits" as double))
-        then trim(extracted."totalDeposits") end, case when length(extracted."total_deposits") <= 60
-        and regexp_full_match(extracted."total_deposits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."total_deposits" as double))
-        then trim(extracted."total_deposits") end) as total_deposits,
-    coalesce(case when length(extracted."totalDepositCount") <= 60
-        and regexp_full_match(extracted."totalDepositCount", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."totalDepositCount" as double))
-        then trim(extracted."totalDepositCount") end, case when length(extracted."total_deposit_count") <= 60
-        and regexp_full_match(extracted."total_deposit_count", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."total_deposit_count" as double))
-        then trim(extracted."total_deposit_count") end) as total_deposit_count,
-    coalesce(case when length(extracted."totalWithdrawals") <= 60
-        and regexp_full_match(extracted."totalWithdrawals", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."totalWithdrawals" as double))
-        then trim(extracted."totalWithdrawals") end, case when length(extracted."total_withdrawals") <= 60
-        and regexp_full_match(extracted."total_withdrawals", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."total_withdrawals" as double))
-        then trim(extracted."total_withdrawals") end) as total_withdrawals,
-    coalesce(case when length(extracted."totalWithdrawalCount") <= 60
-        and regexp_full_match(extracted."totalWithdrawalCount", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."totalWithdrawalCount" as double))
-        then trim(extracted."totalWithdrawalCount") end, case when length(extracted."total_withdrawal_count") <= 60
-        and regexp_full_match(extracted."total_withdrawal_count", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."total_withdrawal_count" as double))
-        then trim(extracted."total_withdrawal_count") end) as total_withdrawal_count,
-    coalesce(case when length(extracted."activeCreatedPortfolios") <= 60
-        and regexp_full_match(extracted."activeCreatedPortfolios", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."activeCreatedPortfolios" as double))
-        then trim(extracted."activeCreatedPortfolios") end, case when length(extracted."active_created_portfolios") <= 60
-        and regexp_full_match(extracted."active_created_portfolios", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."active_created_portfolios" as double))
-        then trim(extracted."active_created_portfolios") end) as active_created_portfolios,
-    coalesce(case when length(extracted."lifetimeCreatedPortfolios") <= 60
-        and regexp_full_match(extracted."lifetimeCreatedPortfolios", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."lifetimeCreatedPortfolios" as double))
-        then trim(extracted."lifetimeCreatedPortfolios") end, case when length(extracted."lifetime_created_portfolios") <= 60
-        and regexp_full_match(extracted."lifetime_created_portfolios", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."lifetime_created_portfolios" as double))
-        then trim(extracted."lifetime_created_portfolios") end) as lifetime_created_portfolios,
+    coalesce("digits availableCopyCredits", "digits available_copy_credits") as available_copy_credits,
+    coalesce("digits buyingPower", "digits buying_power") as buying_power,
+    coalesce("digits totalDeposits", "digits total_deposits") as total_deposits,
+    coalesce("digits totalDepositCount", "digits total_deposit_count") as total_deposit_count,
+    coalesce("digits totalWithdrawals", "digits total_withdrawals") as total_withdrawals,
+    coalesce("digits totalWithdrawalCount", "digits total_withdrawal_count") as total_withdrawal_count,
+    coalesce("digits activeCreatedPortfolios", "digits active_created_portfolios") as active_created_portfolios,
+    coalesce("digits lifetimeCreatedPortfolios", "digits lifetime_created_portfolios") as lifetime_created_portfolios,
     (
-        (nullif(extracted."availableCopyCredits", '') is not null and (case when length(extracted."availableCopyCredits") <= 60
-        and regexp_full_match(extracted."availableCopyCredits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."availableCopyCredits" as double))
-        then trim(extracted."availableCopyCredits") end) is null)::int
-        + (nullif(extracted."available_copy_credits", '') is not null and (case when length(extracted."available_copy_credits") <= 60
-        and regexp_full_match(extracted."available_copy_credits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."available_copy_credits" as double))
-        then trim(extracted."available_copy_credits") end) is null)::int
-        + (nullif(extracted."buyingPower", '') is not null and (case when length(extracted."buyingPower") <= 60
-        and regexp_full_match(extracted."buyingPower", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."buyingPower" as double))
-        then trim(extracted."buyingPower") end) is null)::int
-        + (nullif(extracted."buying_power", '') is not null and (case when length(extracted."buying_power") <= 60
-        and regexp_full_match(extracted."buying_power", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."buying_power" as double))
-        then trim(extracted."buying_power") end) is null)::int
-        + (nullif(extracted."totalDeposits", '') is not null and (case when length(extracted."totalDeposits") <= 60
-        and regexp_full_match(extracted."totalDeposits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."totalDeposits" as double))
-        then trim(extracted."totalDeposits") end) is null)::int
-        + (nullif(extracted."total_deposits", '') is not null and (case when length(extracted."total_deposits") <= 60
-        and regexp_full_match(extracted."total_deposits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."total_deposits" as double))
-        then trim(extracted."total_deposits") end) is null)::int
-        + (nullif(extracted."totalDepositCount", '') is not null and (case when length(extracted."totalDepositCount") <= 60
-        and regexp_full_match(extracted."totalDepositCount", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."totalDepositCount" as double))
-        then trim(extracted."totalDepositCount") end) is null)::int
-        + (nullif(extracted."total_deposit_count", '') is not null and (case when length(extracted."total_deposit_count") <= 60
-        and regexp_full_match(extracted."total_deposit_count", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."total_deposit_count" as double))
-        then trim(extracted."total_deposit_count") end) is null)::int
-        + (nullif(extracted."totalWithdrawals", '') is not null and (case when length(extracted."totalWithdrawals") <= 60
-        and regexp_full_match(extracted."totalWithdrawals", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."totalWithdrawals" as double))
-        then trim(extracted."totalWithdrawals") end) is null)::int
-        + (nullif(extracted."total_withdrawals", '') is not null and (case when length(extracted."total_withdrawals") <= 60
-        and regexp_full_match(extracted."total_withdrawals", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."total_withdrawals" as double))
-        then trim(extracted."total_withdrawals") end) is null)::int
-        + (nullif(extracted."totalWithdrawalCount", '') is not null and (case when length(extracted."totalWithdrawalCount") <= 60
-        and regexp_full_match(extracted."totalWithdrawalCount", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."totalWithdrawalCount" as double))
-        then trim(extracted."totalWithdrawalCount") end) is null)::int
-        + (nullif(extracted."total_withdrawal_count", '') is not null and (case when length(extracted."total_withdrawal_count") <= 60
-        and regexp_full_match(extracted."total_withdrawal_count", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."total_withdrawal_count" as double))
-        then trim(extracted."total_withdrawal_count") end) is null)::int
-        + (nullif(extracted."activeCreatedPortfolios", '') is not null and (case when length(extracted."activeCreatedPortfolios") <= 60
-        and regexp_full_match(extracted."activeCreatedPortfolios", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."activeCreatedPortfolios" as double))
-        then trim(extracted."activeCreatedPortfolios") end) is null)::int
-        + (nullif(extracted."active_created_portfolios", '') is not null and (case when length(extracted."active_created_portfolios") <= 60
-        and regexp_full_match(extracted."active_created_portfolios", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."active_created_portfolios" as double))
-        then trim(extracted."active_created_portfolios") end) is null)::int
-        + (nullif(extracted."lifetimeCreatedPortfolios", '') is not null and (case when length(extracted."lifetimeCreatedPortfolios") <= 60
-        and regexp_full_match(extracted."lifetimeCreatedPortfolios", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."lifetimeCreatedPortfolios" as double))
-        then trim(extracted."lifetimeCreatedPortfolios") end) is null)::int
-        + (nullif(extracted."lifetime_created_portfolios", '') is not null and (case when length(extracted."lifetime_created_portfolios") <= 60
-        and regexp_full_match(extracted."lifetime_created_portfolios", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
-        and isfinite(try_cast(extracted."lifetime_created_portfolios" as double))
-        then trim(extracted."lifetime_created_portfolios") end) is null)::int
+        (nullif(extracted."availableCopyCredits", '') is not null and "digits availableCopyCredits" is null)::int
+        + (nullif(extracted."available_copy_credits", '') is not null and "digits available_copy_credits" is null)::int
+        + (nullif(extracted."buyingPower", '') is not null and "digits buyingPower" is null)::int
+        + (nullif(extracted."buying_power", '') is not null and "digits buying_power" is null)::int
+        + (nullif(extracted."totalDeposits", '') is not null and "digits totalDeposits" is null)::int
+        + (nullif(extracted."total_deposits", '') is not null and "digits total_deposits" is null)::int
+        + (nullif(extracted."totalDepositCount", '') is not null and "digits totalDepositCount" is null)::int
+        + (nullif(extracted."total_deposit_count", '') is not null and "digits total_deposit_count" is null)::int
+        + (nullif(extracted."totalWithdrawals", '') is not null and "digits totalWithdrawals" is null)::int
+        + (nullif(extracted."total_withdrawals", '') is not null and "digits total_withdrawals" is null)::int
+        + (nullif(extracted."totalWithdrawalCount", '') is not null and "digits totalWithdrawalCount" is null)::int
+        + (nullif(extracted."total_withdrawal_count", '') is not null and "digits total_withdrawal_count" is null)::int
+        + (nullif(extracted."activeCreatedPortfolios", '') is not null and "digits activeCreatedPortfolios" is null)::int
+        + (nullif(extracted."active_created_portfolios", '') is not null and "digits active_created_portfolios" is null)::int
+        + (nullif(extracted."lifetimeCreatedPortfolios", '') is not null and "digits lifetimeCreatedPortfolios" is null)::int
+        + (nullif(extracted."lifetime_created_portfolios", '') is not null and "digits lifetime_created_portfolios" is null)::int
     ) as bad_values,
     properties,
     hash(event, properties) as row_hash

@@ -1,9 +1,11 @@
 -- Made from sql/templates/subscribers/lake_totals.sql.jinja by `make sql`; edit that.
 -- DuckDB: REPLACE. Every total computed from the lake alone, over all days at once. Variable `files`: the Parquet
 -- files of every day in the manifest.
--- A property's value is the newest by (time, day, processing time, insert id); of equals the greater value.
+-- A property's value is the newest by (time, day, processing time, insert id). Events alike in all of that are told apart by
+-- their content's hash, so that every run decides alike; one comparable key a row costs half of comparing structs.
 with tracked as (
-    select *, {'time': time, 'day': export_day, 'processed': coalesce(mp_processing_time_ms, -1), 'insert_id': coalesce(insert_id, '')} as version
+    select * exclude properties,
+        create_sort_key(time, 'ASC', export_day, 'ASC', mp_processing_time_ms, 'ASC NULLS FIRST', insert_id, 'ASC NULLS FIRST', row_hash, 'ASC') as version
     from read_parquet(getvariable('files'))
     where subscriber_id is not null
         and event in ('DubAutoCopyInitiated', 'Viewed Portfolio Details', 'Viewed Creator Profile', 'AchTransferInitiated', 'Viewed Creator Paywall', 'SubscriptionCreated', '$ae_session', 'Viewed Discover Tab', 'Viewed Stripe Modal', 'Tapped Creator Card', 'Tapped Portfolio Card', 'BankAccountLinked')
@@ -22,35 +24,35 @@ select
     count(*) filter (where event = 'Tapped Creator Card') as creator_card_taps,
     count(*) filter (where event = 'Tapped Portfolio Card') as portfolio_card_taps,
     bool_or(event = 'BankAccountLinked') as linked_bank_account,
-    arg_max(income, {'version': version, 'value': income}) filter (where income is not null) as income,
+    arg_max(income, version) filter (where income is not null) as income,
     max(time) filter (where income is not null) as income_at,
-    arg_max(net_worth, {'version': version, 'value': net_worth}) filter (where net_worth is not null) as net_worth,
+    arg_max(net_worth, version) filter (where net_worth is not null) as net_worth,
     max(time) filter (where net_worth is not null) as net_worth_at,
-    arg_max(investing_activity, {'version': version, 'value': investing_activity}) filter (where investing_activity is not null) as investing_activity,
+    arg_max(investing_activity, version) filter (where investing_activity is not null) as investing_activity,
     max(time) filter (where investing_activity is not null) as investing_activity_at,
-    arg_max(investing_experience_years, {'version': version, 'value': investing_experience_years}) filter (where investing_experience_years is not null) as investing_experience_years,
+    arg_max(investing_experience_years, version) filter (where investing_experience_years is not null) as investing_experience_years,
     max(time) filter (where investing_experience_years is not null) as investing_experience_years_at,
-    arg_max(investing_objective, {'version': version, 'value': investing_objective}) filter (where investing_objective is not null) as investing_objective,
+    arg_max(investing_objective, version) filter (where investing_objective is not null) as investing_objective,
     max(time) filter (where investing_objective is not null) as investing_objective_at,
-    arg_max(investment_type, {'version': version, 'value': investment_type}) filter (where investment_type is not null) as investment_type,
+    arg_max(investment_type, version) filter (where investment_type is not null) as investment_type,
     max(time) filter (where investment_type is not null) as investment_type_at,
-    arg_max(acquisition_survey, {'version': version, 'value': acquisition_survey}) filter (where acquisition_survey is not null) as acquisition_survey,
+    arg_max(acquisition_survey, version) filter (where acquisition_survey is not null) as acquisition_survey,
     max(time) filter (where acquisition_survey is not null) as acquisition_survey_at,
-    arg_max(available_copy_credits, {'version': version, 'value': available_copy_credits}) filter (where available_copy_credits is not null) as available_copy_credits,
+    arg_max(available_copy_credits, version) filter (where available_copy_credits is not null) as available_copy_credits,
     max(time) filter (where available_copy_credits is not null) as available_copy_credits_at,
-    arg_max(buying_power, {'version': version, 'value': buying_power}) filter (where buying_power is not null) as buying_power,
+    arg_max(buying_power, version) filter (where buying_power is not null) as buying_power,
     max(time) filter (where buying_power is not null) as buying_power_at,
-    arg_max(total_deposits, {'version': version, 'value': total_deposits}) filter (where total_deposits is not null) as total_deposits,
+    arg_max(total_deposits, version) filter (where total_deposits is not null) as total_deposits,
     max(time) filter (where total_deposits is not null) as total_deposits_at,
-    arg_max(total_deposit_count, {'version': version, 'value': total_deposit_count}) filter (where total_deposit_count is not null) as total_deposit_count,
+    arg_max(total_deposit_count, version) filter (where total_deposit_count is not null) as total_deposit_count,
     max(time) filter (where total_deposit_count is not null) as total_deposit_count_at,
-    arg_max(total_withdrawals, {'version': version, 'value': total_withdrawals}) filter (where total_withdrawals is not null) as total_withdrawals,
+    arg_max(total_withdrawals, version) filter (where total_withdrawals is not null) as total_withdrawals,
     max(time) filter (where total_withdrawals is not null) as total_withdrawals_at,
-    arg_max(total_withdrawal_count, {'version': version, 'value': total_withdrawal_count}) filter (where total_withdrawal_count is not null) as total_withdrawal_count,
+    arg_max(total_withdrawal_count, version) filter (where total_withdrawal_count is not null) as total_withdrawal_count,
     max(time) filter (where total_withdrawal_count is not null) as total_withdrawal_count_at,
-    arg_max(active_created_portfolios, {'version': version, 'value': active_created_portfolios}) filter (where active_created_portfolios is not null) as active_created_portfolios,
+    arg_max(active_created_portfolios, version) filter (where active_created_portfolios is not null) as active_created_portfolios,
     max(time) filter (where active_created_portfolios is not null) as active_created_portfolios_at,
-    arg_max(lifetime_created_portfolios, {'version': version, 'value': lifetime_created_portfolios}) filter (where lifetime_created_portfolios is not null) as lifetime_created_portfolios,
+    arg_max(lifetime_created_portfolios, version) filter (where lifetime_created_portfolios is not null) as lifetime_created_portfolios,
     max(time) filter (where lifetime_created_portfolios is not null) as lifetime_created_portfolios_at,
     count(*) as events_processed,
     min(time) as first_event_time,

@@ -1,0 +1,1 @@
+"""Ratios measured in one run, because machines are noisy: `make bench`."""

@@ -5,7 +5,9 @@
 -- their content's hash, so that every run decides alike; one comparable key a row costs half of comparing structs.
 with tracked as (
     select * exclude properties,
-        create_sort_key(time, 'ASC', export_day, 'ASC', mp_processing_time_ms, 'ASC NULLS FIRST', insert_id, 'ASC NULLS FIRST', row_hash, 'ASC') as version
+        create_sort_key(
+            time, 'ASC NULLS FIRST', export_day, 'ASC NULLS FIRST', mp_processing_time_ms, 'ASC NULLS FIRST', insert_id, 'ASC NULLS FIRST', row_hash, 'ASC NULLS FIRST'
+        ) as version
     from read_parquet(getvariable('files'))
     where subscriber_id is not null
         and event in ('DubAutoCopyInitiated', 'Viewed Portfolio Details', 'Viewed Creator Profile', 'AchTransferInitiated', 'Viewed Creator Paywall', 'SubscriptionCreated', '$ae_session', 'Viewed Discover Tab', 'Viewed Stripe Modal', 'Tapped Creator Card', 'Tapped Portfolio Card', 'BankAccountLinked')

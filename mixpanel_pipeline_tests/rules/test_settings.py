@@ -1,0 +1,121 @@
+"""Settings: one line for a value that cannot be used, no secret anywhere, a start date that stays."""
+
+import traceback
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mixpanel_pipeline.settings import DEFAULT_HISTORY_DAYS, Settings, SettingsError, load_settings
+
+SECRET = "hunter2"
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of ours, and no `.env` of whoever runs the tests."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("PIPELINE_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("MIXPANEL_PROJECT_ID", "my project", "it takes the project's number"),
+        ("MIXPANEL_RESIDENCY", "mars", "us, eu or in"),
+        ("MIXPANEL_DATA_URL", "data.mixpanel.com", "base URL"),
+        ("MIXPANEL_QUERY_URL", "ftp://mixpanel.com", "base URL"),
+        ("MIXPANEL_TIMEZONE", "Mars/Olympus", "the project's IANA time zone"),
+        ("MIXPANEL_TIME_MODE", "local", "utc, or project"),
+        ("MIXPANEL_EVENTS", "some", "tracked (the catalog's events) or all"),
+        ("MIXPANEL_START_DATE", "2025-13-01", "YYYY-MM-DD"),
+        ("MIXPANEL_START_DATE", "last week", "YYYY-MM-DD"),
+        ("SYNC_WINDOW_DAYS", "0", "a number from 1"),
+        ("SYNC_WINDOW_DAYS", "many", "a number from 1"),
+        ("SYNC_OVERLAP_HOURS", "-1", "a number from 0"),
+        ("SYNC_EVENTS_WARNING", "0", "sync_is_incremental"),
+        ("SYNC_SECONDS_WARNING", "soon", "sync_is_incremental"),
+        ("WATERMARK_HOURS_WARNING", "0", "watermark_advances"),
+    ],
+)
+def test_one_line_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    message = str(raised.value)
+    assert message.startswith(f"{name}: got {value!r}; it takes ")
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_a_start_date_in_the_future(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIXPANEL_START_DATE", str(datetime.now(UTC).date() + timedelta(days=2)))
+    with pytest.raises(SettingsError, match="MIXPANEL_START_DATE lies in the future"):
+        load_settings()
+
+
+def test_a_database_address_that_cannot_be_used_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"mysql://root:{SECRET}@db/x")
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert str(raised.value).startswith("DATABASE_URL: got a value that cannot be used; it takes Postgres 15")
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
+
+
+def test_secrets_are_in_no_text_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIXPANEL_SECRET", SECRET)
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://me:{SECRET}@db/x")
+    settings = load_settings()
+    assert settings.mixpanel_secret is not None
+    assert settings.mixpanel_secret.get_secret_value() == SECRET
+    for text in (repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump())):
+        assert SECRET not in text
+
+
+def test_an_error_of_another_variable_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIXPANEL_SECRET", SECRET)
+    monkeypatch.setenv("MIXPANEL_RESIDENCY", "mars")
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert SECRET not in str(raised.value)
+
+
+def test_the_start_date_is_chosen_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    chosen = load_settings().start_date
+    assert chosen == datetime.now(UTC).date() - timedelta(days=DEFAULT_HISTORY_DAYS)
+    (tmp_path / "home" / "mixpanel_start_date").write_text("2024-02-29\n")
+    assert load_settings().start_date == date(2024, 2, 29)
+    monkeypatch.setenv("MIXPANEL_START_DATE", "2025-01-01")
+    assert load_settings().start_date == date(2025, 1, 1)
+
+
+def test_a_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MIXPANEL_RESIDENCY=eu\nMIXPANEL_PROJECT_ID=7\nUNKNOWN=1\nMIXPANEL_USERNAME=\n")
+    monkeypatch.setenv("MIXPANEL_PROJECT_ID", "8")
+    settings = load_settings()
+    assert (settings.mixpanel_residency, settings.mixpanel_project_id) == ("eu", 8)
+    assert settings.mixpanel_username is None
+
+
+def test_an_error_in_the_file_is_told_the_same_way(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SYNC_WINDOW_DAYS=many\n")
+    with pytest.raises(SettingsError, match="SYNC_WINDOW_DAYS: got 'many'; it takes "):
+        load_settings()
+
+
+def test_the_day_follows_the_time_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIXPANEL_TIMEZONE", "America/New_York")
+    assert load_settings().day_zone.key == "UTC"
+    monkeypatch.setenv("MIXPANEL_TIME_MODE", "project")
+    assert load_settings().day_zone.key == "America/New_York"
+
+
+def test_urls_lose_their_last_slash_and_home_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MIXPANEL_DATA_URL", "https://data.example.com/")
+    monkeypatch.setenv("PIPELINE_HOME", "here")
+    settings = load_settings()
+    assert settings.mixpanel_data_url == "https://data.example.com"
+    assert settings.pipeline_home == tmp_path / "here"
+    assert settings.lake_address == str(tmp_path / "here" / "lake")

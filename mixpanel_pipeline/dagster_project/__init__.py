@@ -1,0 +1,1 @@
+"""Assets, partitions, checks, jobs, schedules, sensors: thin wiring over the rooms (spec section 10)."""

@@ -1,0 +1,94 @@
+"""Asset checks: the plain functions of mixpanel_pipeline.checks, asked about a run's days or about all."""
+
+from collections.abc import Callable
+from datetime import date
+
+import dagster as dg
+
+from mixpanel_pipeline.checks.equivalence import (
+    add_equals_replace,
+    contributions_equal_lake,
+    events_lie_within_their_day,
+    no_quarantined_events,
+)
+from mixpanel_pipeline.checks.freshness import no_missing_partitions, sync_is_incremental, watermark_advances
+from mixpanel_pipeline.checks.verdict import Verdict
+from mixpanel_pipeline.dagster_project.asset_specs import CONTRIBUTIONS, RAW_EVENTS, TOTALS, WATERMARKS
+from mixpanel_pipeline.dagster_project.previews import table
+from mixpanel_pipeline.dagster_project.resources import Pipeline
+
+Days = tuple[date | None, date | None]
+Rule = Callable[[Pipeline, Days], Verdict]
+
+
+def asset_checks() -> list[dg.AssetChecksDefinition]:
+    """Every check of the Mixpanel half. Each is a statement that should be true."""
+    return [
+        _check(
+            TOTALS, add_equals_replace, blocking=True,
+            rule=lambda pipeline, _: add_equals_replace(pipeline.warehouse, pipeline.storage),
+        ),
+        _check(
+            CONTRIBUTIONS, contributions_equal_lake,
+            rule=lambda pipeline, days: contributions_equal_lake(pipeline.warehouse, pipeline.storage, *days),
+        ),
+        _check(
+            RAW_EVENTS, no_quarantined_events,
+            rule=lambda pipeline, days: no_quarantined_events(pipeline.warehouse, *days),
+        ),
+        _check(
+            RAW_EVENTS, events_lie_within_their_day,
+            rule=lambda pipeline, days: events_lie_within_their_day(pipeline.warehouse, *days),
+        ),
+        _check(WATERMARKS, watermark_advances, rule=lambda pipeline, _: _watermark_advances(pipeline)),
+        _check(WATERMARKS, sync_is_incremental, rule=lambda pipeline, _: _sync_is_incremental(pipeline)),
+        _check(WATERMARKS, no_missing_partitions, rule=lambda pipeline, _: _no_missing_partitions(pipeline)),
+    ]  # fmt: skip
+
+
+def check_result(verdict: Verdict) -> dg.AssetCheckResult:
+    """A verdict as Dagster shows it: what differs, by how much, for which rows, and what to do."""
+    metadata = {"summary": verdict.summary, **verdict.figures}
+    if verdict.fix:
+        metadata["fix"] = dg.MetadataValue.md(verdict.fix)
+    if verdict.rows:
+        metadata["rows"] = table(verdict.rows)
+    severity = dg.AssetCheckSeverity.ERROR if verdict.severity == "error" else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        passed=verdict.passed, severity=severity, description=str(verdict), metadata=metadata
+    )  # fmt: skip
+
+
+def _check(
+    key: dg.AssetKey, function: Callable[..., Verdict], *, rule: Rule, blocking: bool = False
+) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=key, name=function.__name__, description=function.__doc__, blocking=blocking)
+    def check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+        verdict = rule(pipeline, _days_of_run(context))
+        context.log.info(str(verdict))
+        return check_result(verdict)
+
+    return check
+
+
+def _days_of_run(context: dg.AssetCheckExecutionContext) -> Days:
+    """The run's first and last day; none when the check runs alone, which then looks at all days."""
+    step = context.op_execution_context
+    if not (step.has_partition_key or step.has_partition_key_range):
+        return None, None
+    days = step.partition_key_range
+    return date.fromisoformat(days.start), date.fromisoformat(days.end)
+
+
+def _watermark_advances(pipeline: Pipeline) -> Verdict:
+    hours = pipeline.settings.watermark_hours_warning
+    return watermark_advances(pipeline.warehouse, pipeline.calendar, pipeline.now(), hours)
+
+
+def _sync_is_incremental(pipeline: Pipeline) -> Verdict:
+    settings = pipeline.settings
+    return sync_is_incremental(pipeline.warehouse, settings.sync_events_warning, settings.sync_seconds_warning)
+
+
+def _no_missing_partitions(pipeline: Pipeline) -> Verdict:
+    return no_missing_partitions(pipeline.warehouse, pipeline.calendar, pipeline.now())

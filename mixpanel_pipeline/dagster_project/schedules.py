@@ -1,0 +1,57 @@
+"""When the jobs run; all in UTC, so that no run is skipped or doubled when clocks change."""
+
+import dagster as dg
+
+from mixpanel_pipeline.dagster_project.jobs import (
+    lake_garbage_job,
+    late_event_sweep_job,
+    mixpanel_sync_job,
+    purge_history_job,
+    reconciliation_job,
+)
+from mixpanel_pipeline.dagster_project.resources import Pipeline
+from mixpanel_pipeline.dagster_project.run_requests import day_ranges, range_request
+from mixpanel_pipeline.subscribers.plan import plan_incremental
+
+RUNNING = dg.DefaultScheduleStatus.RUNNING
+
+
+@dg.schedule(
+    job=mixpanel_sync_job, cron_schedule="0 2 * * *", execution_timezone="UTC", default_status=RUNNING,
+    description="The incremental sync: from the watermark less the overlap to yesterday, and days with late events; "
+    "the first time the last SYNC_WINDOW_DAYS days. One run for each range of consecutive days.",
+)  # fmt: skip
+def mixpanel_sync_schedule(
+    context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
+) -> list[dg.RunRequest] | dg.SkipReason:
+    tick = context.scheduled_execution_time
+    settings = pipeline.settings
+    with pipeline.warehouse.connect() as connection:
+        plan = plan_incremental(
+            connection, pipeline.calendar, now=tick, start=settings.start_date,
+            window_days=settings.sync_window_days, overlap_hours=settings.sync_overlap_hours,
+        )  # fmt: skip
+    # Days before the start date have no partition; a later start date gives them up.
+    days = [day for day in plan.days if day >= settings.start_date]
+    if not days:
+        return dg.SkipReason("no closed day since the start date")
+    return [
+        range_request(days, f"{tick:%Y-%m-%d} {days[0]} {days[1]}", "incremental")
+        for days in day_ranges(days)
+    ]  # fmt: skip
+
+
+def _schedule(job_name: str, cron: str, why: str) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=f"{job_name.removesuffix('_job')}_schedule", job_name=job_name, description=why,
+        cron_schedule=cron, execution_timezone="UTC", default_status=RUNNING,
+    )  # fmt: skip
+
+
+SCHEDULES = [
+    mixpanel_sync_schedule,
+    _schedule(late_event_sweep_job.name, "35 * * * *", "Hourly, away from the full hour when everybody asks Mixpanel."),
+    _schedule(lake_garbage_job.name, "20 3 * * *", "Daily, after the sync."),
+    _schedule(purge_history_job.name, "40 3 * * *", "Daily, after the sync."),
+    _schedule(reconciliation_job.name, "0 4 * * *", "Daily, after the sync: every check over all days."),
+]

@@ -1,0 +1,113 @@
+"""Every check passes when it should, and fails when what it says is no longer true."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from mixpanel_pipeline.simulator import Project
+from mixpanel_pipeline_tests.dagster.conftest import Dagster, day
+
+
+@pytest.fixture
+def loaded(dagster: Dagster) -> Dagster:
+    dagster.load(8, 10)
+    return dagster
+
+
+def evaluations(dagster: Dagster) -> dict[str, dg.AssetCheckEvaluation]:
+    """The result of every check, run alone."""
+    result = dagster.run("reconciliation_job")
+    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+
+
+def shown(evaluation: dg.AssetCheckEvaluation) -> list[dict]:
+    """The rows that a failing check shows."""
+    return [record.data for record in evaluation.metadata["rows"].value.records]  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+
+
+def test_all_pass_where_all_is_well(loaded: Dagster):
+    found = evaluations(loaded)
+    assert {name: evaluation.passed for name, evaluation in found.items()} == dict.fromkeys(
+        (
+            "add_equals_replace", "contributions_equal_lake", "no_quarantined_events", "events_lie_within_their_day",
+            "watermark_advances", "sync_is_incremental", "no_missing_partitions",
+        ),
+        True,
+    )  # fmt: skip
+    assert found["contributions_equal_lake"].metadata["days"].value == 3
+
+
+def test_a_run_of_days_checks_those_days_only(dagster: Dagster):
+    dagster.load(1, 3)
+    result = dagster.sync(2, 3)
+    by_name = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+    assert by_name["contributions_equal_lake"].metadata["days"].value == 2
+
+
+def test_a_run_of_one_partition_checks_that_day_only(dagster: Dagster):
+    dagster.load(1, 2)
+    result = dagster.run("mixpanel_sync_job", tags={"dagster/partition": str(day(2))})
+    assert result.success
+    by_name = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+    assert by_name["contributions_equal_lake"].metadata["days"].value == 1
+
+
+def test_a_wrong_total_is_found_and_fails_the_run(loaded: Dagster):
+    loaded.write("update subscribers_insights_v2 set total_pdp_views = 999 where distinct_id = 'person-3'")
+    result = loaded.sync(10, 10)
+    assert not result.success
+    evaluation = next(e for e in result.get_asset_check_evaluations() if e.check_name == "add_equals_replace")
+    assert (evaluation.passed, evaluation.severity, evaluation.blocking) == (False, dg.AssetCheckSeverity.ERROR, True)
+    assert "1 of 11 subscribers differ from REPLACE, in total_pdp_views" in (evaluation.description or "")
+    assert "sync --full" in str(evaluation.metadata["fix"].value)
+    assert shown(evaluation) == [
+        {"distinct_id": "person-3", "column": "total_pdp_views", "stored_value": "999", "lake_value": "3"}
+    ]
+
+
+def test_a_wrong_contribution_is_found(loaded: Dagster):
+    loaded.write(
+        "update subscriber_daily_contributions set app_sessions = 5 where distinct_id = 'ann' and export_day = "
+        f"'{day(9)}'"
+    )
+    evaluation = evaluations(loaded)["contributions_equal_lake"]
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert [(row["export_day"], row["distinct_id"]) for row in shown(evaluation)] == [(str(day(9)), "ann")]
+
+
+def test_quarantined_lines_warn(dagster: Dagster, project: Project):
+    project.faults.add("garbage_line", day=day(2))
+    dagster.load(1, 3)
+    evaluation = evaluations(dagster)["no_quarantined_events"]
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert [(row["export_day"], row["quarantined"]) for row in shown(evaluation)] == [(str(day(2)), 1)]
+
+
+def test_events_outside_their_day_warn(loaded: Dagster):
+    loaded.write(f"update raw_partitions set outside_day = 3 where export_day = '{day(8)}'")
+    evaluation = evaluations(loaded)["events_lie_within_their_day"]
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "MIXPANEL_TIMEZONE" in str(evaluation.metadata["fix"].value)
+
+
+def test_a_watermark_that_stands_still_fails(loaded: Dagster):
+    loaded.pipeline.now = lambda: datetime(2025, 3, 14, tzinfo=UTC)
+    evaluation = evaluations(loaded)["watermark_advances"]
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert str(day(10)) in (evaluation.description or "")
+
+
+def test_a_sync_that_brings_too_much_warns(dagster: Dagster):
+    dagster.pipeline.settings = dagster.pipeline.settings.model_copy(update={"sync_events_warning": 5})
+    dagster.load(9, 9, mode="incremental")
+    evaluation = evaluations(dagster)["sync_is_incremental"]
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert evaluation.metadata["new_events"].value == 10
+
+
+def test_a_missing_day_warns(loaded: Dagster):
+    loaded.write(f"delete from raw_partitions where export_day = '{day(9)}'")
+    evaluation = evaluations(loaded)["no_missing_partitions"]
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert shown(evaluation) == [{"export_day": str(day(9)), "missing": True, "failed": False}]

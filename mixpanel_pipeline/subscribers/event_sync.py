@@ -83,15 +83,19 @@ class EventSync:
             self.storage.scratch_directory() as scratch,
         ):
             before = read_partition(connection, day)
-            known = before.wire_sha256 if before and before.recipe == self.recipe else None
+            known = before.wire_sha256 if before and self._is_current(before) else None
             fetched_at = _database_time(connection)
             request = ExportRequest(day, day, self.events)
             with fetched_export(
                 self.client, request, self.calendar.wall_clock(day), scratch,
                 known_sha256=known, policy=self.policy, sleep=self.sleep, log=self.log,
             ) as fetched:  # fmt: skip
-                commit = _DayCommit(self, connection, scratch, day, before, fetched_at, log_id)
+                commit = _DayCommit(self, connection, scratch, day, before, known is not None, fetched_at, log_id)
                 return commit.run(fetched)
+
+    def _is_current(self, partition: RawPartition) -> bool:
+        """Whether the same content need not be landed again: it was by this recipe, and its file is there."""
+        return partition.recipe == self.recipe and self.storage.exists(partition.file)
 
     def remove_garbage(self) -> list[str]:
         """Removes lake files that no manifest row names and scratch that crashed runs left, once a day old."""
@@ -109,15 +113,16 @@ class _DayCommit:
     scratch: Path
     day: date
     before: RawPartition | None
+    before_is_current: bool
     fetched_at: datetime
     log_id: int
 
     def run(self, fetched: FetchedExport) -> DayResult:
         staged, before = fetched.staged, self.before
         seconds = fetched.seconds
-        same_recipe = before is not None and before.recipe == self.sync.recipe
-        if before and (staged is None or (same_recipe and staged.statistics.content_hash == before.content_hash)):
-            return self._commit_unchanged(fetched, before)
+        if before and self.before_is_current:
+            if staged is None or staged.statistics.content_hash == before.content_hash:
+                return self._commit_unchanged(fetched, before)
         if staged is None:
             raise AssertionError("an export without a staged day has the bytes of a stored partition")
         started = time.monotonic()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
@@ -35,9 +36,9 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A fresh migrated database; dropped afterwards."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        connection.execute(f"create database {name} template template_migrated")  # pyright: ignore[reportArgumentType]
+        connection.execute(SQL("create database {} template template_migrated").format(Identifier(name)))
         yield postgres.url(name)
-        connection.execute(f"drop database if exists {name} with (force)")  # pyright: ignore[reportArgumentType]
+        connection.execute(SQL("drop database if exists {} with (force)").format(Identifier(name)))
 
 
 @pytest.fixture

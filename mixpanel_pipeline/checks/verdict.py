@@ -1,5 +1,6 @@
 """What a check found."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ class Verdict:
     severity: Literal["error", "warning"] = "error"
     rows: list[dict[str, Any]] = field(default_factory=list)
     fix: str = ""
-    figures: dict[str, int | float | str] = field(default_factory=dict)
+    figures: Mapping[str, int | float | str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         if self.passed:

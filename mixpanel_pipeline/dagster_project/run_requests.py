@@ -1,7 +1,6 @@
 """Days → run requests: one for each range of consecutive days, and none that is under way already."""
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -16,7 +15,7 @@ from dagster._core.storage.tags import (
 from mixpanel_pipeline.dagster_project.asset_specs import RAW_EVENTS
 from mixpanel_pipeline.dagster_project.assets import OP_NAME
 from mixpanel_pipeline.dagster_project.jobs import SYNC_JOB
-from mixpanel_pipeline.lake.calendar import days_between
+from mixpanel_pipeline.lake.calendar import DayRange, days_between
 
 # Runs that a sensor asked for carry what they were for, so that the next tick finds them again.
 REASON_TAG = "mixpanel_pipeline/reason"
@@ -25,19 +24,6 @@ REASON_TAG = "mixpanel_pipeline/reason"
 # not for ever: by then a person must look, and the check no_missing_partitions says so daily.
 PAUSE_AFTER_FAILURE = timedelta(hours=1)
 MOST_ATTEMPTS = 5
-
-Range = tuple[date, date]
-
-
-def day_ranges(days: Iterable[date]) -> list[Range]:
-    """Consecutive days as (first, last), oldest first."""
-    ranges: list[Range] = []
-    for day in sorted(set(days)):
-        if ranges and day - ranges[-1][1] == timedelta(days=1):
-            ranges[-1] = (ranges[-1][0], day)
-        else:
-            ranges.append((day, day))
-    return ranges
 
 
 def range_tags(first: date, last: date) -> dict[str, str]:
@@ -50,7 +36,7 @@ def mode_config(mode: str) -> dict:
     return {"ops": {OP_NAME: {"config": {"mode": mode}}}}
 
 
-def range_request(days: Range, run_key: str, mode: str, tags: dict[str, str] | None = None) -> dg.RunRequest:
+def range_request(days: DayRange, run_key: str, mode: str, tags: dict[str, str] | None = None) -> dg.RunRequest:
     """One run of the sync job over a range."""
     return dg.RunRequest(
         run_key=run_key, job_name=SYNC_JOB, tags={**range_tags(*days), **(tags or {})}, run_config=mode_config(mode)

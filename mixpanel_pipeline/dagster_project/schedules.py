@@ -10,7 +10,8 @@ from mixpanel_pipeline.dagster_project.jobs import (
     reconciliation_job,
 )
 from mixpanel_pipeline.dagster_project.resources import Pipeline
-from mixpanel_pipeline.dagster_project.run_requests import day_ranges, range_request
+from mixpanel_pipeline.dagster_project.run_requests import range_request
+from mixpanel_pipeline.lake.calendar import day_ranges
 from mixpanel_pipeline.subscribers.plan import plan_incremental
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING

@@ -9,13 +9,12 @@ from mixpanel_pipeline.dagster_project.jobs import SYNC_JOB
 from mixpanel_pipeline.dagster_project.resources import Pipeline
 from mixpanel_pipeline.dagster_project.run_requests import (
     REASON_TAG,
-    day_ranges,
     days_in_progress,
     earlier_attempts,
     range_request,
     reason_of,
 )
-from mixpanel_pipeline.lake.calendar import days_between
+from mixpanel_pipeline.lake.calendar import day_ranges, days_between
 from mixpanel_pipeline.subscribers.status import missing_days
 
 RUNNING = dg.DefaultSensorStatus.RUNNING

@@ -1,11 +1,14 @@
 """Which days there are, and how a day's wall clock becomes UTC."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from mixpanel_pipeline.lake.wall_clock import UTC_CLOCK, WallClock, wall_clock_of
+
+DayRange = tuple[date, date]  # first and last, both included
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,17 @@ class ExportCalendar:
 def days_between(first: date, last: date) -> list[date]:
     """Both included; empty when `last` is before `first`."""
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def day_ranges(days: Iterable[date]) -> list[DayRange]:
+    """Consecutive days as (first, last), oldest first."""
+    ranges: list[DayRange] = []
+    for day in sorted(set(days)):
+        if ranges and day - ranges[-1][1] == timedelta(days=1):
+            ranges[-1] = (ranges[-1][0], day)
+        else:
+            ranges.append((day, day))
+    return ranges
 
 
 def utc_now() -> datetime:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from isal import isal_zlib
 
@@ -15,7 +16,7 @@ from mixpanel_pipeline.mixpanel.errors import IncompleteExport
 
 CHUNK_BYTES = 1 << 20
 GZIP_WINDOW = 31  # header and trailer are checked, the trailer's checksum included
-INFLATE_ERROR: type[Exception] = isal_zlib.error
+INFLATE_ERROR: Any = isal_zlib.error  # its stub declares a variable, not a class
 EARLY_ENDS = ("terminated early", "export terminated early")
 
 

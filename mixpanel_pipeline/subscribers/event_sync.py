@@ -120,9 +120,9 @@ class _DayCommit:
     def run(self, fetched: FetchedExport) -> DayResult:
         staged, before = fetched.staged, self.before
         seconds = fetched.seconds
-        if before and self.before_is_current:
-            if staged is None or staged.statistics.content_hash == before.content_hash:
-                return self._commit_unchanged(fetched, before)
+        same = staged is None or (before is not None and staged.statistics.content_hash == before.content_hash)
+        if before and self.before_is_current and same:
+            return self._commit_unchanged(fetched, before)
         if staged is None:
             raise AssertionError("an export without a staged day has the bytes of a stored partition")
         started = time.monotonic()

@@ -24,9 +24,8 @@ def copy_contributions(
     connection: psycopg.Connection, table: str, engine: duckdb.DuckDBPyConnection, files: Sequence[str], scratch: Path
 ) -> int:
     """Copies the contributions of all days in `files` into `table`; returns how many rows."""
-    return _copy_query(
-        connection, table, catalog_sql.contribution_columns(), engine, "subscribers/lake_contributions.sql", files, scratch
-    )  # fmt: skip
+    columns = catalog_sql.contribution_columns()
+    return _copy_query(connection, table, columns, engine, "subscribers/lake_contributions.sql", files, scratch)
 
 
 def copy_totals(

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 import psycopg
 
-from mixpanel_pipeline.lake.calendar import ExportCalendar, days_between
+from mixpanel_pipeline.lake.calendar import DayRange, ExportCalendar, day_ranges, days_between
 from mixpanel_pipeline.lake.manifest import read_partitions
 from mixpanel_pipeline.subscribers.late_sweep import marked_late_days
 from mixpanel_pipeline.subscribers.watermark import read_watermark
@@ -19,15 +19,9 @@ class SyncPlan:
     late: dict[date, int]
     first_sync: bool
 
-    def ranges(self) -> list[tuple[date, date]]:
-        """Runs of consecutive days, each as (first, last): a backfill is one run a range."""
-        ranges: list[tuple[date, date]] = []
-        for day in self.days:
-            if ranges and day - ranges[-1][1] == timedelta(days=1):
-                ranges[-1] = (ranges[-1][0], day)
-            else:
-                ranges.append((day, day))
-        return ranges
+    def ranges(self) -> list[DayRange]:
+        """The days as ranges: a backfill is one run a range."""
+        return day_ranges(self.days)
 
 
 def plan_incremental(

@@ -43,7 +43,7 @@ def at(hour: int, minute: int = 0) -> int:
 
 
 def stored_properties(sync: EventSync, file: str) -> list[dict]:
-    rows = duckdb.sql(f"select properties from read_parquet('{sync.storage.address(file)}')").fetchall()
+    rows = duckdb.execute("select properties from read_parquet($file)", {"file": sync.storage.address(file)}).fetchall()
     return [json.loads(text) for (text,) in rows]
 
 

@@ -41,7 +41,8 @@ def wait_for_its_sessions_to_end(warehouse: Warehouse) -> None:
     with warehouse.connect(autocommit=True) as connection:
         for _ in range(600):
             row = connection.execute(
-                "select count(*) from pg_stat_activity where application_name = 'killed' and datname = current_database()"
+                "select count(*) from pg_stat_activity "
+                "where application_name = 'killed' and datname = current_database()"
             ).fetchone()
             if row and row[0] == 0:
                 return

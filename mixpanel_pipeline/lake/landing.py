@@ -1,6 +1,6 @@
 """Turns a fetched export into a day's Parquet file: parsed, repaired, deduplicated, counted, hashed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -64,24 +64,31 @@ class StagedDay:
 
 @contextmanager
 def staged_day(
-    download: Download, complete: CompleteExport, day: date, clock: WallClock, scratch: Path, place: str
+    download: Download,
+    proof: Callable[[], CompleteExport],
+    day: date,
+    clock: WallClock,
+    scratch: Path,
+    place: str,
 ) -> Iterator[StagedDay]:
-    """Parses a complete export. `place` names project and day in errors.
+    """Parses an export and yields it once `proof` (see `prove_complete`) says that it is complete. `place` names
+    project and day in errors.
 
     Raises:
-        IncompleteExport: a line says that the export ended early.
+        IncompleteExport: the proof failed, or a line says that the export ended early.
         LandingError: the disk is full, or a line is longer than 16 MB (Mixpanel takes 1 MB).
     """
     try:
         with open_engine(scratch) as engine:
             set_variables(engine, _clock_variables(day, clock))
             staging = _Staging(engine, download, scratch, place)
-            repair = staging.stage(complete)
+            repair = staging.stage(proof)
             duplicates = _mark_duplicates(engine, staging.files)
             statistics = _statistics(engine, duplicates, repair)
             quarantine = staging.quarantine if repair.quarantined else None
             yield StagedDay(engine, scratch, statistics, quarantine)
     except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InvalidInputException, OSError) as error:
+        proof()  # what DuckDB stumbled over may be that the export is cut
         raise landing_error(place, error) from error
 
 
@@ -105,13 +112,15 @@ class _Staging:
         self.quarantine = scratch / "quarantine.jsonl"
         self.files: list[Path] = []
 
-    def stage(self, complete: CompleteExport) -> RepairResult:
-        # DuckDB recognizes gzip by the name.
-        source = self.scratch / ("export.jsonl.gz" if self.download.encoding == "gzip" else "export.jsonl")
-        if self.download.path != source:
-            self.download.path.rename(source)
+    def stage(self, proof: Callable[[], CompleteExport]) -> RepairResult:
+        source = self.download.path
+        if self.download.encoding == "gzip":
+            # DuckDB recognizes gzip by the name.
+            source = self.scratch / "export.jsonl.gz"
+            source.unlink(missing_ok=True)
+            source.hardlink_to(self.download.path)
         rows, unusable = self._stage_file(source)
-        if rows != complete.lines:
+        if rows != proof().lines:
             self._require_all_lines(source, rows)
         if not unusable:
             return RepairResult()

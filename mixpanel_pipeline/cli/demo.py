@@ -1,0 +1,78 @@
+"""`demo`: the whole pipeline on this machine alone, against the Mixpanel simulator."""
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.console import Console
+
+from mixpanel_pipeline.cli.dagster_servers import LOOPBACK
+from mixpanel_pipeline.cli.demo_project import demo_home, demo_project, demo_settings
+from mixpanel_pipeline.cli.group import FAILED
+from mixpanel_pipeline.cli.output import count, give, json_option, table
+from mixpanel_pipeline.cli.postgres import used_warehouse
+from mixpanel_pipeline.cli.servers import free_port, port_is_free
+from mixpanel_pipeline.cli.verify import show_verdicts
+from mixpanel_pipeline.settings import load_settings
+
+MOST_DAYS = 365
+PORT = 3000
+
+
+@click.command()
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1, MOST_DAYS), help="Days of history.")
+@click.option("--events-per-day", default=2_000, show_default=True, type=click.IntRange(10, 1_000_000))
+@click.option("--once", is_flag=True, help="End when everything was shown, instead of serving Dagster's page.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Of Dagster's page; 3000, or a free one if that is taken.")
+@json_option
+@click.pass_context
+def demo(context: click.Context, days: int, events_per_day: int, once: bool, port: int | None, as_json: bool) -> None:
+    """Show the pipeline at work on nothing but this machine: no account, no database, no network.
+
+    Each time from nothing, in a directory of its own: a Postgres, a simulated Mixpanel project with duplicates, late
+    events and a broken export, a backfill, a second sync, and all checks. Then Dagster's page, until Ctrl-C.
+    """
+    if port is not None and not port_is_free(LOOPBACK, port):
+        raise click.UsageError(f"port {port} is taken; give another one with --port")
+    with demo_home(load_settings().pipeline_home / "demo") as home, demo_project(days, events_per_day) as project:
+        settings = demo_settings(home, project, days)
+        with used_warehouse(settings) as warehouse:
+            from mixpanel_pipeline.cli.demo_story import tell_story
+
+            story = tell_story(settings, warehouse, project)
+            result = {**story.figures, "succeeded": story.succeeded, "checks": [asdict(v) for v in story.verdicts]}
+            give(result, as_json, lambda console: _show(console, story.figures, story.verdicts))
+            if not once:
+                from mixpanel_pipeline.cli.up import serve
+
+                chosen = port or (PORT if port_is_free(LOOPBACK, PORT) else free_port(LOOPBACK))
+                serve(settings, warehouse.url, LOOPBACK, chosen, as_json=False, quiet=as_json)
+    if not story.succeeded:
+        context.exit(FAILED)
+
+
+def _show(console: Console, figures: dict[str, Any], verdicts: list[Any]) -> None:
+    console.print()
+    console.print(table(("what happened", "figure"), [(FIGURES[name], figures[name]) for name in FIGURES]))
+    console.print()
+    show_verdicts(console, verdicts)
+    passed = sum(verdict.passed for verdict in verdicts)
+    console.print(f"\n{passed} of {count(len(verdicts), 'check')} passed.")
+
+
+FIGURES = {
+    "days": "days fetched",
+    "events": "events in the lake",
+    "duplicates": "duplicates removed",
+    "requests": "requests for them to the simulated Mixpanel",
+    "exports_repeated": "exports that broke off and were fetched again",
+    "lines_repaired": "lines that were no valid JSON, repaired",
+    "subscribers": "subscribers",
+    "seconds": "seconds for the backfill",
+    "events_per_second": "events a second (Mixpanel allows three requests a second)",
+    "second_sync_unchanged_days": "second sync: days fetched again and found unchanged",
+    "second_sync_events_added_to_them": "second sync: events that those days added",
+    "late_events_sent": "late events then sent for past days",
+    "late_events_found": "late events that the sweep found",
+    "late_events_added": "late events added to the totals",
+}

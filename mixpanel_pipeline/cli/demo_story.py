@@ -1,0 +1,112 @@
+"""What the demo does, step by step, and the figures it comes to."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import requests
+
+from mixpanel_pipeline import catalog
+from mixpanel_pipeline.checks.verdict import Verdict
+from mixpanel_pipeline.cli.demo_project import DAYS_WITHIN_LIMITS, lift_limits
+from mixpanel_pipeline.cli.output import count, say
+from mixpanel_pipeline.cli.sync_report import SyncReport
+from mixpanel_pipeline.cli.sync_runs import opened_runs
+from mixpanel_pipeline.cli.verify import all_good, run_checks
+from mixpanel_pipeline.lake.manifest import RawPartition, read_partitions
+from mixpanel_pipeline.settings import Settings
+from mixpanel_pipeline.simulator import SimulatorServer
+from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.migrations import migrate
+
+LATE_EVENTS_A_DAY = 10
+ANSWER_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happened: figures by name (demo.py says them in words), and what the checks found."""
+
+    figures: dict[str, Any]
+    verdicts: list[Verdict]
+    reports: list[SyncReport]
+
+    @property
+    def succeeded(self) -> bool:
+        return all_good(self.verdicts) and all(report.succeeded for report in self.reports)
+
+
+def tell_story(settings: Settings, warehouse: Warehouse, server: SimulatorServer) -> Story:
+    """Backfill, a sync of what has not changed, late events and the sync that finds them, and all checks."""
+    migrate(warehouse)
+    if settings.sync_window_days > DAYS_WITHIN_LIMITS:
+        lift_limits(warehouse)
+    with opened_runs(settings, warehouse) as runs:
+        say(f"first sync: {count(settings.sync_window_days, 'day')} from the simulated Mixpanel at {server.url} ...")
+        first = runs.incremental()
+        partitions, requests_made = _partitions(warehouse), len(server.project.requests)
+        say("second sync: nothing is new, so nothing may be added ...")
+        second = runs.incremental()
+        say("some phones come back online: late events for days that were fetched already ...")
+        sent = _send_late_events(server, [partition.export_day for partition in partitions])
+        third = runs.incremental()
+    say("all checks ...")
+    verdicts = run_checks(settings, warehouse)
+    figures = {
+        **_backfill_figures(first, partitions, requests_made),
+        "subscribers": _subscribers(warehouse),
+        "second_sync_unchanged_days": sum(bool(day.unchanged) for day in second.days),
+        "second_sync_events_added_to_them": _new_events(second),
+        "late_events_sent": sent,
+        "late_events_found": sum(third.late_days.values()),
+        "late_events_added": _new_events(third),
+    }
+    return Story(figures, verdicts, [first, second, third])
+
+
+def _backfill_figures(report: SyncReport, partitions: list[RawPartition], requests_made: int) -> dict[str, Any]:
+    events = sum(partition.rows for partition in partitions)
+    return {
+        "days": len(partitions),
+        "events": events,
+        "duplicates": sum(partition.duplicates for partition in partitions),
+        "requests": requests_made,
+        "exports_repeated": requests_made - len(partitions),
+        "lines_repaired": sum(partition.repaired for partition in partitions),
+        "seconds": round(report.seconds, 1),
+        "events_per_second": round(events / report.seconds),
+    }
+
+
+def _send_late_events(server: SimulatorServer, days: list[date]) -> int:
+    """Events that happened on the oldest and a middle day and reach Mixpanel only now; over HTTP, as a tester may."""
+    moment = datetime.now(UTC)
+    chosen = sorted({days[0], days[len(days) // 2]})
+    events = [
+        {
+            "event_name": catalog.TRACKED_EVENTS[number % len(catalog.TRACKED_EVENTS)],
+            "distinct_id": f"late-phone-{number}",
+            "time_seconds": int((datetime.combine(day, time(12), UTC) + timedelta(minutes=number)).timestamp()),
+            "processed_ms": int(moment.timestamp() * 1000),
+        }
+        for day in chosen
+        for number in range(LATE_EVENTS_A_DAY)
+    ]
+    answer = requests.post(f"{server.url}/simulator/events", json=events, timeout=ANSWER_SECONDS)
+    answer.raise_for_status()
+    return len(events)
+
+
+def _partitions(warehouse: Warehouse) -> list[RawPartition]:
+    with warehouse.connect() as connection:
+        return read_partitions(connection)
+
+
+def _subscribers(warehouse: Warehouse) -> int:
+    with warehouse.connect() as connection:
+        row = connection.execute("select count(*) from subscribers_insights_v2").fetchone()
+    return row[0] if row else 0
+
+
+def _new_events(report: SyncReport) -> int:
+    return sum(day.new_events or 0 for day in report.days)

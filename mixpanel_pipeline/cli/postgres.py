@@ -1,0 +1,82 @@
+"""The warehouse for one command. An embedded server ends with the last command that uses it."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mixpanel_pipeline.cli.output import say
+from mixpanel_pipeline.settings import Settings
+from mixpanel_pipeline.warehouse.connection import Warehouse, embedded_postgres, open_warehouse
+from mixpanel_pipeline.warehouse.migrations import MigrationError, migrate, pending_migrations
+
+
+@contextmanager
+def used_warehouse(settings: Settings, *, keep_running: bool = False) -> Iterator[Warehouse]:
+    """The configured Postgres, or the embedded one, started when it does not run.
+
+    Of several commands that use the embedded server at once, the last one stops it; `keep_running` leaves it to
+    whoever comes later (`psql`, `env`), until `env --stop`.
+    """
+    if settings.database_url is not None:
+        yield open_warehouse(settings)
+        return
+    with _embedded_in_use(settings, keep_running):
+        yield open_warehouse(settings)
+
+
+@contextmanager
+def ready_warehouse(settings: Settings) -> Iterator[Warehouse]:
+    """A warehouse with all migrations. The embedded one gets those that it lacks; another is its owner's to change.
+
+    Raises:
+        MigrationError: migrations are missing.
+    """
+    with used_warehouse(settings) as warehouse:
+        pending = pending_migrations(warehouse)
+        if pending and settings.database_url is not None:
+            raise MigrationError(
+                f"{len(pending)} migrations are not applied to the database yet ({', '.join(pending)}): "
+                "run `mixpanel-pipeline migrate`"
+            )
+        if pending:
+            migrate(warehouse)
+        yield warehouse
+
+
+def stop_embedded(settings: Settings) -> None:
+    """Stops the embedded server, whoever started it."""
+    embedded_postgres(settings).stop()
+    _marker(settings).unlink(missing_ok=True)
+
+
+@contextmanager
+def _embedded_in_use(settings: Settings, keep_running: bool) -> Iterator[None]:
+    """Every user holds a shared lock, which also a killed process gives back. Who can have it alone is the last."""
+    settings.pipeline_home.mkdir(parents=True, exist_ok=True)
+    server = embedded_postgres(settings)
+    with (settings.pipeline_home / "postgres.users").open("w") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        marker = _marker(settings)
+        if keep_running:
+            marker.touch()
+        if not (server.data / "PG_VERSION").exists():
+            say(f"making a Postgres in {server.directory} (some seconds) ...")
+        try:
+            yield
+        finally:
+            if not marker.exists() and _alone(users.fileno()):
+                server.stop()
+
+
+def _marker(settings: Settings) -> Path:
+    """There while the server is to outlive the commands that use it."""
+    return settings.pipeline_home / "postgres.keep_running"
+
+
+def _alone(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,101 @@
+"""`status`: how far things are, and what is missing."""
+
+import logging
+from dataclasses import asdict
+from datetime import date, timedelta
+from typing import Any
+
+import click
+from rich.console import Console
+
+from mixpanel_pipeline.cli.output import count, give, json_option, table
+from mixpanel_pipeline.cli.postgres import ready_warehouse
+from mixpanel_pipeline.lake.calendar import utc_now
+from mixpanel_pipeline.mixpanel.rate_limit import RequestBudget
+from mixpanel_pipeline.settings import Settings, load_settings
+from mixpanel_pipeline.subscribers.build import build_calendar
+from mixpanel_pipeline.subscribers.status import read_status
+from mixpanel_pipeline.warehouse.connection import Warehouse
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Show watermarks, last syncs, days that are missing, failed or late, and requests used this hour."""
+    settings = load_settings()
+    with ready_warehouse(settings) as warehouse:
+        result = collect_status(settings, warehouse)
+    give(result, as_json, lambda console: _show(console, result))
+
+
+def collect_status(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
+    """Everything that `status` says, as JSON takes it."""
+    with warehouse.connect() as connection:
+        found = asdict(read_status(connection, build_calendar(settings), utc_now()))
+    found["late_days"] = {str(day): events for day, events in found["late_days"].items()}
+    found["requests_in_last_hour"] = _requests(settings, warehouse)
+    return found
+
+
+def _requests(settings: Settings, warehouse: Warehouse) -> int | None:
+    if settings.mixpanel_project_id is None:
+        return None
+    budget = RequestBudget(warehouse.connect, settings.mixpanel_project_id, log=logging.getLogger(__name__).info)
+    return budget.used_in_last_hour()
+
+
+def _show(console: Console, found: dict[str, Any]) -> None:
+    if found["partitions"]:
+        console.print(
+            f"{count(found['partitions'], 'day')} from {found['first_day']} to {found['last_day']}, "
+            f"{found['subscribers']:,} subscribers"
+        )
+    else:
+        console.print("nothing was synchronized yet: run `mixpanel-pipeline sync`")
+    if found["requests_in_last_hour"] is not None:
+        console.print(f"{found['requests_in_last_hour']} of 60 requests to Mixpanel used in the last hour")
+    for name, advice in (("missing", "never fetched"), ("failed", "failed when last tried")):
+        if days := found[f"{name}_days"]:
+            console.print(f"[yellow]{count(len(days), 'day')} {advice}[/yellow]: {ranges_text(days)}", soft_wrap=True)
+            console.print(f"  mixpanel-pipeline sync --from {days[0]} --to {days[-1]}")
+    if found["late_days"]:
+        late = ", ".join(f"{day} ({events:,})" for day, events in found["late_days"].items())
+        console.print(f"days with late events, fetched again by the next sync: {late}", soft_wrap=True)
+    _show_tables(console, found)
+
+
+def _show_tables(console: Console, found: dict[str, Any]) -> None:
+    columns = ("source", "last_event_time", "total_events_synced", "last_synced_at", "notes")
+    if found["watermarks"]:
+        console.print()
+        rows = [[row[name] for name in columns] for row in found["watermarks"]]
+        console.print(table(columns, rows, "Watermarks (UTC)"))
+    if found["last_syncs"]:
+        console.print()
+        console.print(
+            table(
+                ("day", "mode", "status", "started", "seconds", "new events", "error"),
+                [_sync_row(row) for row in found["last_syncs"]],
+                "Last syncs (UTC)",
+            )
+        )
+
+
+def _sync_row(row: dict[str, Any]) -> list[Any]:
+    metadata = row["sync_metadata"] or {}
+    seconds = (row["completed_at"] - row["created_at"]).total_seconds() if row["completed_at"] else None
+    return [
+        metadata.get("export_day"), row["mode"], row["status"], row["created_at"], seconds,
+        metadata.get("new_events"), row["error"],
+    ]  # fmt: skip
+
+
+def ranges_text(days: list[date]) -> str:
+    """2026-01-01 to 2026-01-05, 2026-01-09."""
+    parts: list[list[date]] = []
+    for day in days:
+        if parts and day - parts[-1][-1] == timedelta(days=1):
+            parts[-1].append(day)
+        else:
+            parts.append([day])
+    return ", ".join(f"{part[0]} to {part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)

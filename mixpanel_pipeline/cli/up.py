@@ -1,0 +1,73 @@
+"""`up`: Dagster's web page and daemon until Ctrl-C."""
+
+import time
+
+import click
+
+from mixpanel_pipeline.cli.dagster_servers import LOOPBACK, start_dagster
+from mixpanel_pipeline.cli.output import give, json_option, say
+from mixpanel_pipeline.cli.postgres import used_warehouse
+from mixpanel_pipeline.cli.servers import Servers, port_is_free, running_servers
+from mixpanel_pipeline.settings import Settings, load_settings
+from mixpanel_pipeline.subscribers.build import build_event_sync
+from mixpanel_pipeline.warehouse.connection import describe
+from mixpanel_pipeline.warehouse.migrations import migrate
+
+WATCH_SECONDS = 1.0
+
+
+@click.command()
+@click.option("--host", default=LOOPBACK, show_default=True, help="Dagster's page has no login: keep it private.")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Of Dagster's page.")
+@json_option
+def up(host: str, port: int, as_json: bool) -> None:
+    """Run Dagster's web page, its daemon and a code server against the configured services, until Ctrl-C."""
+    settings = load_settings()
+    if not port_is_free(host, port):
+        raise click.UsageError(f"port {port} on {host} is taken; give another one with --port")
+    with used_warehouse(settings) as warehouse:
+        build_event_sync(settings, warehouse)  # credentials are asked for now, not by the first run at night
+        say(f"database {describe(warehouse.url)}: applying migrations ...")
+        migrate(warehouse)
+        serve(settings, warehouse.url, host, port, as_json=as_json)
+
+
+def serve(settings: Settings, warehouse_url: str, host: str, port: int, *, as_json: bool, quiet: bool = False) -> None:
+    """Starts Dagster's servers, prints the address (`quiet`: on stderr), and waits for Ctrl-C.
+
+    Raises:
+        ServerError: a server ended by itself.
+    """
+    from mixpanel_pipeline.dagster_project.instance import prepare_dagster_home
+
+    environment = prepare_dagster_home(settings, warehouse_url)
+    home = settings.pipeline_home
+    with running_servers(home / "logs", environment) as servers:
+        say("starting Dagster: code server, web page, daemon (10 to 30 seconds) ...")
+        url = start_dagster(servers, home, host, port)
+        if quiet:
+            say(f"Dagster: {url}")
+        else:
+            _announce(url, servers, as_json)
+        watch(servers)
+
+
+def watch(servers: Servers) -> None:
+    """Returns at Ctrl-C or SIGTERM; raises when a server ends by itself."""
+    try:
+        while True:
+            servers.require_all_alive()
+            time.sleep(WATCH_SECONDS)
+    except KeyboardInterrupt:
+        say("ending the servers ...")
+
+
+def _announce(url: str, servers: Servers, as_json: bool) -> None:
+    pids = {server.name: server.process.pid for server in servers.running}
+    give(
+        {"dagster": url, "pids": pids, "logs": str(servers.log_directory)},
+        as_json,
+        lambda console: console.print(
+            f"Dagster: [bold]{url}[/bold]   (logs in {servers.log_directory}; Ctrl-C ends it)", soft_wrap=True
+        ),
+    )

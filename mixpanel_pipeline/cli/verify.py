@@ -1,0 +1,86 @@
+"""`verify`: every equivalence, as a table."""
+
+from dataclasses import asdict
+from datetime import date
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from mixpanel_pipeline.checks.equivalence import (
+    add_equals_replace,
+    contributions_equal_lake,
+    events_lie_within_their_day,
+    no_quarantined_events,
+)
+from mixpanel_pipeline.checks.freshness import no_missing_partitions, sync_is_incremental, watermark_advances
+from mixpanel_pipeline.checks.verdict import Verdict
+from mixpanel_pipeline.cli.days import Day, both_or_none
+from mixpanel_pipeline.cli.group import FAILED
+from mixpanel_pipeline.cli.output import give, json_option, progress_console, table
+from mixpanel_pipeline.cli.postgres import ready_warehouse
+from mixpanel_pipeline.lake.calendar import utc_now
+from mixpanel_pipeline.settings import Settings, load_settings
+from mixpanel_pipeline.subscribers.build import build_calendar, build_storage
+from mixpanel_pipeline.warehouse.connection import Warehouse
+
+
+@click.command()
+@click.option("--from", "from_day", type=Day(), help="First day; without days: all, and freshness too.")
+@click.option("--to", "to_day", type=Day(), help="Last day.")
+@json_option
+@click.pass_context
+def verify(context: click.Context, from_day: date | None, to_day: date | None, as_json: bool) -> None:
+    """Check that every total equals its recomputation from the lake; exit 1 on any difference, with the rows."""
+    days = both_or_none(from_day, to_day)
+    settings = load_settings()
+    with ready_warehouse(settings) as warehouse:
+        verdicts = run_checks(settings, warehouse, days)
+    result = {"passed": all_good(verdicts), "checks": [asdict(verdict) for verdict in verdicts]}
+    give(result, as_json, lambda console: show_verdicts(console, verdicts))
+    if not result["passed"]:
+        context.exit(FAILED)
+
+
+def run_checks(settings: Settings, warehouse: Warehouse, days: tuple[date, date] | None = None) -> list[Verdict]:
+    """The equivalences of all days, or of some; freshness is asked for only when all days are."""
+    storage, calendar, now = build_storage(settings), build_calendar(settings), utc_now()
+    first, last = days or (None, None)
+    checks = [
+        lambda: add_equals_replace(warehouse, storage),
+        lambda: contributions_equal_lake(warehouse, storage, first, last),
+        lambda: no_quarantined_events(warehouse, first, last),
+        lambda: events_lie_within_their_day(warehouse, first, last),
+    ]
+    if days is None:
+        checks += [
+            lambda: no_missing_partitions(warehouse, calendar, now),
+            lambda: watermark_advances(warehouse, calendar, now, settings.watermark_hours_warning),
+            lambda: sync_is_incremental(warehouse, settings.sync_events_warning, settings.sync_seconds_warning),
+        ]
+    with progress_console().status("checking the totals against the lake ..."):
+        return [check() for check in checks]
+
+
+def all_good(verdicts: list[Verdict]) -> bool:
+    """Whether nothing failed that is more than a warning."""
+    return all(verdict.passed for verdict in verdicts if verdict.severity == "error")
+
+
+def show_verdicts(console: Console, verdicts: list[Verdict]) -> None:
+    """One line a check; then, of those that failed, the rows that differ and what to do."""
+    console.print(table(("check", "", "what it found"), [(v.check, _mark(v), v.summary) for v in verdicts]))
+    for verdict in verdicts:
+        if verdict.passed:
+            continue
+        if verdict.rows:
+            columns = list(verdict.rows[0])
+            console.print()
+            console.print(table(columns, [[row[name] for name in columns] for row in verdict.rows], verdict.check))
+        console.print(f"{verdict.check}: {verdict.fix}", soft_wrap=True, markup=False)
+
+
+def _mark(verdict: Verdict) -> Text:
+    if verdict.passed:
+        return Text("ok", "green")
+    return Text("FAILED", "red") if verdict.severity == "error" else Text("warning", "yellow")

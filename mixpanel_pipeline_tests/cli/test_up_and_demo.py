@@ -1,0 +1,108 @@
+"""`up` and `demo` as a person runs them: servers answer, and nothing is left when they end."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from mixpanel_pipeline.cli.servers import free_port
+from mixpanel_pipeline.simulator import SimulatorServer
+from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
+from mixpanel_pipeline_tests.cli.conftest import PROGRAM, Run
+from mixpanel_pipeline_tests.cli.test_servers import wait_until_gone
+
+pytestmark = pytest.mark.slow
+END_SECONDS = 90
+
+
+@contextmanager
+def started(environment: dict[str, str], directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The command, killed at the end of the block if it still runs."""
+    with (
+        (directory / "stderr").open("w") as errors,
+        subprocess.Popen(
+            [*PROGRAM, *arguments], env=environment, cwd=directory, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def first_line(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    return json.loads(process.stdout.readline())
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_up_serves_until_a_signal(environment: dict[str, str], tmp_path: Path, number: signal.Signals) -> None:
+    port = str(free_port("127.0.0.1"))
+    with started(environment, tmp_path, "up", "--port", port, "--json") as process:
+        told = first_line(process)
+        assert told["dagster"] == f"http://127.0.0.1:{port}"
+        assert requests.get(f"{told['dagster']}/server_info", timeout=30).json()["dagster_version"]
+        children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+        assert set(told["pids"].values()) <= set(children)
+        process.send_signal(number)
+        assert process.wait(END_SECONDS) == 0
+    for pid in children:
+        wait_until_gone(pid)
+    assert not EmbeddedPostgres(tmp_path / "home" / "postgres").is_running()
+
+
+@pytest.mark.usefixtures("project")
+def test_up_says_which_child_died(environment: dict[str, str], tmp_path: Path) -> None:
+    port = str(free_port("127.0.0.1"))
+    with started(environment, tmp_path, "up", "--port", port, "--json") as process:
+        told = first_line(process)
+        psutil.Process(told["pids"]["daemon"]).kill()
+        assert process.wait(END_SECONDS) == 1
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+    assert "daemon ended by itself (exit code -9)" in (tmp_path / "stderr").read_text()
+    for pid in told["pids"].values():
+        wait_until_gone(pid)
+
+
+def test_up_on_a_port_that_is_taken(run: Run, project: SimulatorServer) -> None:
+    finished = run("up", "--port", project.url.rsplit(":", 1)[1])
+    assert finished.returncode == 2
+    assert "is taken; give another one with --port" in finished.stderr
+
+
+def test_the_demo_tells_what_happened_and_can_be_repeated(run: Run, tmp_path: Path) -> None:
+    for _ in range(2):
+        finished = run("demo", "--once", "--days", "3", "--events-per-day", "200", "--json")
+        assert finished.returncode == 0, finished.stderr
+        told = json.loads(finished.stdout)
+        assert told["days"] == 3
+        assert told["events"] > 300
+        assert told["exports_repeated"] == told["lines_repaired"] == 1
+        assert told["second_sync_events_added_to_them"] == 0
+        assert told["late_events_sent"] == told["late_events_found"] == told["late_events_added"] == 20
+        assert all(check["passed"] for check in told["checks"])
+        assert not EmbeddedPostgres(tmp_path / "home" / "demo" / "postgres").is_running()
+
+
+def test_the_demo_after_a_crash(run: Run, environment: dict[str, str], tmp_path: Path) -> None:
+    with started(environment, tmp_path, "demo", "--days", "3", "--events-per-day", "200") as process:
+        server = EmbeddedPostgres(tmp_path / "home" / "demo" / "postgres")
+        while not (server.data / "postmaster.pid").exists():
+            assert process.poll() is None
+        refused = run("demo", "--once", "--days", "1")
+        assert refused.returncode == 1
+        assert "another demo is running" in refused.stderr
+        process.kill()
+        process.wait()
+    finished = run("demo", "--once", "--days", "1", "--events-per-day", "50")
+    assert finished.returncode == 0, finished.stderr
+    assert "7 of 7 checks passed" in finished.stdout

@@ -1,8 +1,7 @@
 """The events and properties that become subscriber columns: the one place to add a metric.
 
 The DuckDB queries, the staging table, ADD and REPLACE all follow from the two tuples below; a test holds
-them against the migrations. To add a metric, add a line and run `mixpanel-pipeline new-metric-migration`
-(docs/adding-a-metric.md).
+them against the migrations. How to add a metric: docs/adding-a-metric.md.
 """
 
 import hashlib

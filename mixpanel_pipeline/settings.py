@@ -23,7 +23,8 @@ class Settings(BaseSettings):
     """Every setting of the pipeline; each field is the environment variable of the same name in capitals."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True,
+        hide_input_in_errors=True
     )
 
     pipeline_home: Path = Field(
@@ -80,7 +81,6 @@ class Settings(BaseSettings):
     watermark_hours_warning: int = Field(
         default=6, ge=1, description="watermark_advances fails when the watermark is so many hours behind"
     )
-    alert_urls: str | None = Field(default=None, description="where alerts go; unset: alerts are logged")
 
     @field_validator("mixpanel_timezone")
     @classmethod

@@ -215,5 +215,6 @@ def _without_root() -> Sequence[str]:
     user = pwd.getpwnam(UNPRIVILEGED_USER)
     return (
         "setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups",
-        "--inh-caps=+dac_override", "--ambient-caps=+dac_override",
+        # access(), by which initdb looks for its programs, minds capabilities only without the setuid fix-up.
+        "--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override",
     )  # fmt: skip

@@ -1,7 +1,7 @@
 # Everything runs from one virtual environment, .venv, which the first target that needs it makes.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check bench sql docs clean
+.PHONY: help install demo test test-slow check bench sql metric docs clean
 
 python := .venv/bin/python
 installed := .venv/.installed
@@ -15,6 +15,7 @@ help:
 	@echo 'make check      style, types, layers, generated files'
 	@echo 'make bench      measures; docs/performance.md explains'
 	@echo 'make sql        writes the SQL that follows from the catalog;  make docs  writes docs/settings.md'
+	@echo 'make metric     the same, and the migration that new lines of the catalog need'
 	@echo 'make install    .venv with everything;  make clean  removes it, and keeps the data in .pipeline'
 
 install: $(installed)
@@ -66,6 +67,9 @@ bench: $(installed)
 
 sql: $(installed)
 	@$(python) -m mixpanel_pipeline.catalog_sql
+
+metric: sql
+	@$(python) -m mixpanel_pipeline.metric_migration
 
 docs: $(installed)
 	@$(python) -m mixpanel_pipeline.cli.settings_page

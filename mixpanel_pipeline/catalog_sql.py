@@ -74,7 +74,7 @@ def rendered_files() -> dict[Path, str]:
     )  # fmt: skip
     return {
         SQL_DIRECTORY / name.removesuffix(".jinja"): HEADER.format(name=name) + environment.get_template(name).render()
-        for name in environment.list_templates(extensions=["jinja"])
+        for name in environment.list_templates(filter_func=lambda name: name.endswith(".sql.jinja"))
     }
 
 

@@ -16,7 +16,6 @@ from mixpanel_pipeline.lake.manifest import RawPartition, read_partitions
 from mixpanel_pipeline.lake.wall_clock import UTC_CLOCK
 from mixpanel_pipeline.mixpanel.where import processed_between
 from mixpanel_pipeline.subscribers.event_sync import EventSync
-from mixpanel_pipeline.subscribers.lake_queries import readable_files
 from mixpanel_pipeline.subscribers.locks import lock_totals_for_reading, sweep_lock
 from mixpanel_pipeline.subscribers.sync_log import SOURCE
 from mixpanel_pipeline.warehouse.sql_files import read_sql
@@ -108,14 +107,17 @@ def _missing_from_partitions(sync: EventSync, connection: psycopg.Connection, st
     ).fetchall()
     days = {day for (day,) in swept_days}
     with connection.transaction():
-        # The manifest stands still while its files are read. A day landed by another recipe is due again anyway.
+        # The manifest stands still while its files are read.
         lock_totals_for_reading(connection)
         partitions = [partition for partition in read_partitions(connection) if partition.export_day in days]
-        if not partitions:
-            return {}
-        _write_day_clocks(sync, engine, partitions)
-        set_variables(engine, {"files": readable_files(sync.storage, partitions)})
-        return dict(engine.execute(read_sql("lake/late_events.sql")).fetchall())
+        stored = [partition for partition in partitions if sync.storage.exists(partition.file)]
+        # A day whose file is lost has to be fetched again whatever came late.
+        lost = {partition.export_day: 0 for partition in partitions if partition not in stored}
+        if not stored:
+            return lost
+        _write_day_clocks(sync, engine, stored)
+        set_variables(engine, {"files": [sync.storage.address(partition.file) for partition in stored]})
+        return lost | dict(engine.execute(read_sql("lake/late_events.sql")).fetchall())
 
 
 def _write_day_clocks(sync: EventSync, engine: duckdb.DuckDBPyConnection, partitions: list[RawPartition]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mixpanel_pipeline.lake.calendar import ExportCalendar
+from mixpanel_pipeline.lake.manifest import read_partition
 from mixpanel_pipeline.simulator import Project, SimulatorServer
 from mixpanel_pipeline.subscribers.event_sync import EventSync
 from mixpanel_pipeline.subscribers.late_sweep import marked_late_days, sweep_late_events
@@ -165,3 +166,17 @@ def test_status_tells_of_gaps_that_the_watermark_passed(
         sync.materialize_day(date(2025, 3, 7))
     with warehouse.connect() as connection:
         assert read_status(connection, sync.calendar, clock()).failed_days == [date(2025, 3, 7)]
+
+
+def test_a_lost_file_and_an_old_catalog_do_not_stop_the_sweep(
+    sync: EventSync, warehouse: Warehouse, server: SimulatorServer, clock: Clock, tmp_path: Path
+) -> None:
+    clock.moment += timedelta(days=2)
+    for day in DAYS[:3]:
+        add_late(server, clock, day)
+    with warehouse.connect() as connection:
+        lost = read_partition(connection, DAYS[0])
+        connection.execute("update raw_partitions set recipe = 'an older one' where export_day = %s", [DAYS[1]])
+    assert lost
+    (tmp_path / "lake" / lost.file).unlink()
+    assert set(DAYS[:3]) <= set(sweep_late_events(sync))

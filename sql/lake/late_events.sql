@@ -10,7 +10,8 @@ with swept as (
 ),
 stored as (
     select export_day, event, distinct_id, time, insert_id, max(coalesce(mp_processing_time_ms, -1)) as processed
-    from read_parquet(getvariable('files'))
+    -- Days landed with another catalog have other columns; these here all have.
+    from read_parquet(getvariable('files'), union_by_name = true)
     where export_day in (select export_day from swept)
     group by all
 )

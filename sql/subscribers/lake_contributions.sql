@@ -60,6 +60,7 @@ select
     count(*) as events_processed,
     min(time) as first_event_time,
     max(time) as last_event_time
+
 from tracked
 group by export_day, subscriber_id
 order by export_day, subscriber_id

@@ -59,6 +59,7 @@ select
     count(*) as events_processed,
     min(time) as first_event_time,
     max(time) as last_event_time
+
 from tracked
 group by subscriber_id
 order by subscriber_id

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -37,7 +39,8 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         default=None,
-        description="Postgres 15 or newer, as postgresql://user:password@host:port/database; "
+        description="Postgres 15 or newer, as postgresql://user:password@host:port/database, with / : @ # ? % and "
+        "spaces in the password percent-encoded; "
         "unset: an embedded Postgres under PIPELINE_HOME",
     )
     lake_url: str | None = Field(
@@ -96,8 +99,18 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        if value is None:
+            return value
+        scheme, separator, rest = value.get_secret_value().partition("://")
+        authority = rest.split("/")[0]
+        try:
+            database = conninfo_to_dict(value.get_secret_value()).get("dbname") or ""
+        except ProgrammingError:
+            raise ValueError("is no address that libpq reads") from None
+        if scheme not in ("postgresql", "postgres") or not separator:
             raise ValueError("takes postgresql://user:password@host:port/database")
+        if authority.count("@") > 1 or "@" in str(database):
+            raise ValueError("has a / or @ that is not percent-encoded")
         return value
 
     @field_validator("mixpanel_data_url", "mixpanel_query_url")

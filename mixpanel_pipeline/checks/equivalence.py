@@ -89,6 +89,29 @@ def no_quarantined_events(warehouse: Warehouse, from_day: date | None = None, to
     )
 
 
+def partitions_follow_settings(warehouse: Warehouse, recipe: str) -> Verdict:
+    """Every day was landed with today's catalog, time mode and time zone (`recipe` is EventSync.recipe)."""
+    name = "partitions_follow_settings"
+    with warehouse.connect() as connection:
+        partitions = read_partitions(connection)
+    # Which events were asked for, the recipe's last word, changes no total: untracked ones count for nobody.
+    other = [day for day in partitions if day.recipe.rsplit(" ", 1)[0] != recipe.rsplit(" ", 1)[0]]
+    if not other:
+        return Verdict(name, True, f"{len(partitions)} days were landed as the settings say", "warning")
+    first, last = other[0].export_day, other[-1].export_day
+    return Verdict(
+        name,
+        False,
+        f"{len(other)} of {len(partitions)} days were landed with another catalog, time mode or time zone, "
+        f"first {first}, last {last}",
+        "warning",
+        rows=[{"export_day": day.export_day, "landed_with": day.recipe} for day in other[:ROWS_SHOWN]],
+        fix=f"If MIXPANEL_TIME_MODE and MIXPANEL_TIMEZONE are right now: `mixpanel-pipeline sync --from {first} "
+        f"--to {last}`.",
+        figures={"days_with_another_recipe": len(other)},
+    )
+
+
 def events_lie_within_their_day(
     warehouse: Warehouse, from_day: date | None = None, to_day: date | None = None
 ) -> Verdict:

@@ -12,6 +12,7 @@ from mixpanel_pipeline.checks.equivalence import (
     contributions_equal_lake,
     events_lie_within_their_day,
     no_quarantined_events,
+    partitions_follow_settings,
 )
 from mixpanel_pipeline.checks.freshness import no_missing_partitions, sync_is_incremental, watermark_advances
 from mixpanel_pipeline.checks.verdict import Verdict
@@ -21,7 +22,7 @@ from mixpanel_pipeline.cli.output import give, json_option, progress_console, ta
 from mixpanel_pipeline.cli.postgres import ready_warehouse
 from mixpanel_pipeline.lake.calendar import utc_now
 from mixpanel_pipeline.settings import Settings, load_settings
-from mixpanel_pipeline.subscribers.build import build_calendar, build_storage
+from mixpanel_pipeline.subscribers.build import build_calendar, build_recipe, build_storage
 from mixpanel_pipeline.warehouse.connection import Warehouse
 
 
@@ -54,6 +55,7 @@ def run_checks(settings: Settings, warehouse: Warehouse, days: tuple[date, date]
     ]
     if days is None:
         checks += [
+            lambda: partitions_follow_settings(warehouse, build_recipe(settings)),
             lambda: no_missing_partitions(warehouse, calendar, now),
             lambda: watermark_advances(warehouse, calendar, now, settings.watermark_hours_warning),
             lambda: sync_is_incremental(warehouse, settings.sync_events_warning, settings.sync_seconds_warning),

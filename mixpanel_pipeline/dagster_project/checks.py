@@ -10,12 +10,14 @@ from mixpanel_pipeline.checks.equivalence import (
     contributions_equal_lake,
     events_lie_within_their_day,
     no_quarantined_events,
+    partitions_follow_settings,
 )
 from mixpanel_pipeline.checks.freshness import no_missing_partitions, sync_is_incremental, watermark_advances
 from mixpanel_pipeline.checks.verdict import Verdict
 from mixpanel_pipeline.dagster_project.asset_specs import CONTRIBUTIONS, RAW_EVENTS, TOTALS, WATERMARKS
 from mixpanel_pipeline.dagster_project.previews import table
 from mixpanel_pipeline.dagster_project.resources import Pipeline
+from mixpanel_pipeline.subscribers.build import build_recipe
 
 Days = tuple[date | None, date | None]
 Rule = Callable[[Pipeline, Days], Verdict]
@@ -39,6 +41,10 @@ def asset_checks() -> list[dg.AssetChecksDefinition]:
         _check(
             RAW_EVENTS, events_lie_within_their_day,
             rule=lambda pipeline, days: events_lie_within_their_day(pipeline.warehouse, *days),
+        ),
+        _check(
+            RAW_EVENTS, partitions_follow_settings,
+            rule=lambda pipeline, _: partitions_follow_settings(pipeline.warehouse, build_recipe(pipeline.settings)),
         ),
         _check(WATERMARKS, watermark_advances, rule=lambda pipeline, _: _watermark_advances(pipeline)),
         _check(WATERMARKS, sync_is_incremental, rule=lambda pipeline, _: _sync_is_incremental(pipeline)),

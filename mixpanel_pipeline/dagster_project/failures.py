@@ -8,6 +8,7 @@ import dagster as dg
 from mixpanel_pipeline.lake.landing import LandingError
 from mixpanel_pipeline.mixpanel.errors import MixpanelError, PermanentMixpanelError, RateLimited
 from mixpanel_pipeline.settings import SettingsError
+from mixpanel_pipeline.subscribers.identity import WrongProjectError
 from mixpanel_pipeline.subscribers.lake_queries import LakeReadError
 from mixpanel_pipeline.warehouse.connection import WarehouseError
 
@@ -25,7 +26,7 @@ def described_failures(**place: str) -> Iterator[None]:
         # Waiting for the limit was done already, for as long as a run should wait; half a minute more is no help.
         hopeless = isinstance(error, PermanentMixpanelError | RateLimited)
         raise _failure(str(error), error, place, allow_retries=not hopeless, fix=error.advice()) from error
-    except (SettingsError, LakeReadError) as error:
+    except (SettingsError, LakeReadError, WrongProjectError) as error:
         raise _failure(str(error), error, place, allow_retries=False) from error
     except (LandingError, WarehouseError) as error:
         raise _failure(str(error), error, place, allow_retries=True) from error

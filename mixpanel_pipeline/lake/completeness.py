@@ -70,26 +70,46 @@ def require_no_early_end(line: str, place: str) -> None:
 
 def _inflate(chunks: Iterator[bytes], place: str) -> Iterator[bytes]:
     inflater = isal_zlib.decompressobj(GZIP_WINDOW)
-    started = False
     for chunk in chunks:
         data = chunk
         while data:
             if inflater.eof:  # gzip allows several members one after the other
                 inflater = isal_zlib.decompressobj(GZIP_WINDOW)
-            started = True
             try:
                 yield inflater.decompress(data)
             except INFLATE_ERROR as error:
                 raise IncompleteExport(place, f"its gzip stream is damaged ({error})") from None
             data = inflater.unused_data
-    if started and not inflater.eof:
+    if not inflater.eof:
         raise IncompleteExport(place, "its gzip stream has no trailer")
+
+
+def require_no_error(line: Any, place: str) -> None:
+    """`{"error": …}` in place of an event is how some answers of 200 say that they failed (A1.6).
+
+    Raises:
+        IncompleteExport: the parsed line is such an object.
+    """
+    if isinstance(line, dict) and "error" in line and "event" not in line:
+        raise IncompleteExport(place, f"it says {str(line['error'])[:200]!r} instead of an event")
+
+
+def read_line(text: str) -> Any:
+    """A line's JSON; None when it is none, or nested deeper than Python reads: that is not cut."""
+    try:
+        # Digits stay text: Python refuses to convert more than 4,300 of them.
+        return json.loads(text, strict=False, parse_int=str)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _require_event(line: bytes, place: str) -> None:
     text = line.decode("utf-8", errors="replace")
     require_no_early_end(text, place)
     try:
-        json.loads(text, strict=False)
+        parsed = json.loads(text, strict=False, parse_int=str)
+    except RecursionError:
+        return
     except ValueError:
         raise IncompleteExport(place, f"its last line is cut or no event: {text[:60]!r}") from None
+    require_no_error(parsed, place)

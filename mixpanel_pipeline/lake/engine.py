@@ -10,7 +10,8 @@ import duckdb
 
 # Half a gigabyte parses, deduplicates and aggregates a day of five million events (docs/performance.md).
 MEMORY_LIMIT = "512MB"
-THREADS = os.cpu_count() or 2
+# Each thread holds a row group of a wide table: with eight, half a gigabyte did not do for an ordinary day.
+THREADS = min(os.cpu_count() or 2, 2)
 
 
 @contextmanager

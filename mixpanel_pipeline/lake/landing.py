@@ -10,8 +10,8 @@ from typing import Any
 import duckdb
 
 from mixpanel_pipeline.lake.completeness import CompleteExport, inflated_chunks
-from mixpanel_pipeline.lake.engine import open_engine, set_variables
-from mixpanel_pipeline.lake.repair import RepairResult, quarantine_line, repair_lines
+from mixpanel_pipeline.lake.engine import MEMORY_LIMIT, THREADS, open_engine, set_variables
+from mixpanel_pipeline.lake.repair import RepairResult, repair_lines
 from mixpanel_pipeline.lake.wall_clock import WallClock
 from mixpanel_pipeline.mixpanel.export import Download
 from mixpanel_pipeline.warehouse.sql_files import read_sql
@@ -19,6 +19,9 @@ from mixpanel_pipeline.warehouse.sql_files import read_sql
 # 20,000 events of a kilobyte are 20 MB: two threads hold one such group each, where DuckDB's default of 122,880
 # rows takes 100 MB a thread and ran out of half a gigabyte (measured).
 ROW_GROUP_ROWS = 20_000
+# For days of large events (Mixpanel takes up to 1 MB each): what to do when memory does not suffice, in turn. The last
+# landed 700 events of 0.9 MB; flat memory matters less there than the day.
+SMALLER_STEPS = ((1, 2_048, MEMORY_LIMIT), (1, 256, "2GB"))
 # Level 1 is as fast as lz4 here and a third smaller (measured).
 COMPRESSION = "zstd, compression_level 1"
 # A dictionary is tried for every column; giving up early on ids and properties saves a tenth of writing.
@@ -96,10 +99,18 @@ def staged_day(
 
 def landing_error(place: str, error: Exception) -> LandingError:
     """What to tell when files of a day cannot be written or read."""
+    said = str(error).splitlines()[0]
+    advice = (
+        "Free disk space where PIPELINE_HOME and LAKE_URL lie (a day needs a few times its compressed size while it "
+        "lands)"
+    )
+    if isinstance(error, duckdb.OutOfMemoryException):
+        advice = "Its events are too large for 2 GB of memory"
+    elif "maximum_object_size" in said:
+        advice = "One of its lines is longer than 16 MB, where Mixpanel takes 1 MB an event"
     return LandingError(
-        f"{place}: the export could not be kept on this machine: {str(error).splitlines()[0]}. Free disk space where "
-        "PIPELINE_HOME and LAKE_URL lie (a day needs a few times its compressed size while it lands), then run the "
-        "day again; what was stored before is kept."
+        f"{place}: the export could not be kept on this machine: {said}. {advice}; run the day again after that. "
+        "What was stored before is kept."
     )
 
 
@@ -143,9 +154,8 @@ class _Staging:
         with mended.open(encoding="utf-8", newline="\n") as lines, self.quarantine.open("a", encoding="utf-8") as bad:
             for number, line in enumerate(lines, start=1):
                 if number in numbers:
-                    quarantine_line(bad, number, "mended, it is still no usable event", line.rstrip("\n"))
+                    result.quarantine(bad, number, "mended, it is still no usable event", line.rstrip("\n"))
         result.repaired -= unusable
-        result.quarantined += unusable
 
     def _stage_file(self, source: Path) -> tuple[int, int]:
         """Adds a file's rows; returns how many there are and how many are unusable."""
@@ -186,12 +196,22 @@ class _Staging:
 
 
 def copy_to_parquet(engine: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
-    """Writes a query's rows to a Parquet file."""
-    engine.execute(
-        f"copy ({query}\n) to '{str(target).replace(chr(39), chr(39) * 2)}' "
-        f"(format parquet, compression {COMPRESSION}, row_group_size {ROW_GROUP_ROWS}, "
-        f"dictionary_size_limit {DICTIONARY_ENTRIES})"
-    )
+    """Writes a query's rows to a Parquet file, in smaller steps when they are too large for memory."""
+    path = str(target).replace("'", "''")
+    for threads, rows, memory in ((THREADS, ROW_GROUP_ROWS, MEMORY_LIMIT), *SMALLER_STEPS):
+        engine.execute(f"set threads = {threads}; set memory_limit = '{memory}'")
+        try:
+            engine.execute(
+                f"copy ({query}\n) to '{path}' (format parquet, compression {COMPRESSION}, row_group_size {rows}, "
+                f"dictionary_size_limit {DICTIONARY_ENTRIES})"
+            )
+        except duckdb.OutOfMemoryException:
+            if (threads, rows, memory) == SMALLER_STEPS[-1]:
+                raise
+        else:
+            return
+        finally:
+            engine.execute(f"set threads = {THREADS}; set memory_limit = '{MEMORY_LIMIT}'")
 
 
 def _blocks_of_lines(source: Path, encoding: str, place: str) -> Iterator[list[bytes]]:
@@ -225,6 +245,9 @@ def _statistics(engine: duckdb.DuckDBPyConnection, duplicates: int, repair: Repa
     cursor = engine.execute(read_sql("lake/partition_statistics.sql"))
     names = [column[0] for column in cursor.description or []]
     values = dict(zip(names, cursor.fetchone() or (), strict=True))
+    if repair.quarantined:
+        # Other bad lines beside the same events are another content: their file has to be kept.
+        values["content_hash"] += f"-{repair.quarantine_hash:x}"
     return DayStatistics(duplicates=duplicates, repaired=repair.repaired, quarantined=repair.quarantined, **values)
 
 

@@ -3,13 +3,15 @@
 The only place where Python touches single events.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
-from mixpanel_pipeline.lake.completeness import inflated_chunks, require_no_early_end
+from mixpanel_pipeline.lake.completeness import inflated_chunks, read_line, require_no_early_end, require_no_error
 
 # An escaped backslash, a proper pair of surrogates, or half a pair: only the last is replaced.
 SURROGATES = re.compile(
@@ -19,10 +21,18 @@ SURROGATES = re.compile(
 
 @dataclass
 class RepairResult:
-    """Counts of lines mended and of lines set aside."""
+    """Counts of lines mended and of lines set aside; `quarantine_hash` is of the latter's texts, in any order."""
 
     repaired: int = 0
     quarantined: int = 0
+    quarantine_hash: int = 0
+
+    def quarantine(self, file: TextIO, line: int, reason: str, text: str) -> None:
+        """Appends one line to a quarantine file."""
+        file.write(json.dumps({"line": line, "reason": reason, "text": text}, ensure_ascii=True) + "\n")
+        self.quarantined += 1
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        self.quarantine_hash = (self.quarantine_hash + int.from_bytes(digest[:16])) % 2**128
 
 
 def repair_lines(
@@ -46,20 +56,15 @@ def repair_lines(
             next_bad = next(wanted, None)
             text = line.decode("utf-8", errors="replace")
             require_no_early_end(text, place)
+            require_no_error(read_line(text), place)
             mended = SURROGATES.sub(lambda found: r"\ufffd" if found["lone"] else found[0], text)
             reason = _why_unusable(mended)
             if reason is None and mended.strip() != line.decode("utf-8", errors="ignore").strip():
                 good.write(mended.strip() + "\n")
                 result.repaired += 1
             else:
-                quarantine_line(bad, number, reason or "its time cannot be read", text)
-                result.quarantined += 1
+                result.quarantine(bad, number, reason or "its time cannot be read", text)
     return result
-
-
-def quarantine_line(file, line: int, reason: str, text: str) -> None:
-    """Appends one line to a quarantine file."""
-    file.write(json.dumps({"line": line, "reason": reason, "text": text}, ensure_ascii=True) + "\n")
 
 
 def _filled_lines(source: Path, encoding: str, place: str) -> Iterator[bytes]:
@@ -74,9 +79,11 @@ def _filled_lines(source: Path, encoding: str, place: str) -> Iterator[bytes]:
 
 def _why_unusable(text: str) -> str | None:
     try:
-        event = json.loads(text)
+        event = json.loads(text, parse_int=str)
     except ValueError as error:
         return f"no JSON: {error}"
+    except RecursionError:
+        return "nested too deeply"
     if not isinstance(event, dict) or event.get("event") is None:
         return 'no event: a JSON object with "event" and "properties" is expected'
     properties = event.get("properties")

@@ -31,15 +31,18 @@ class LakeStorage:
         with tempfile.TemporaryDirectory(dir=self.scratch, prefix="day-") as directory:
             yield Path(directory)
 
-    def publish(self, local: Path, day: date) -> str:
-        """Moves a finished file into the lake, durably, and returns its name there."""
-        name = f"events/day={day}/{uuid4().hex}{''.join(local.suffixes)}"
+    def publish(self, local: Path, owner: str, day: date) -> str:
+        """Moves a finished file into the lake, durably, and returns its name there. `owner` is the database whose
+        manifest will name it: several may share a lake, and each sweeps its own files only."""
+        name = f"events/{owner}/day={day}/{uuid4().hex}{''.join(local.suffixes)}"
         target = f"{self.root}/{name}"
         if self.is_local:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-            _synchronize(local)
+            folder = Path(target).parent
+            folder.mkdir(parents=True, exist_ok=True)
             self.filesystem.mv(str(local), target)
-            _synchronize(Path(target).parent)
+            # From another disk this was a copy, so it is the copy that must be safe, and every folder on its way.
+            for path in (Path(target), folder, folder.parent, folder.parent.parent, folder.parent.parent.parent):
+                _synchronize(path)
         else:
             self.filesystem.put_file(str(local), target)
         return name
@@ -52,19 +55,17 @@ class LakeStorage:
         """What DuckDB needs to read the lake: nothing when it is local."""
         return None if self.is_local else self.filesystem
 
-    def size(self, name: str) -> int:
-        """Bytes of a file."""
-        return int(self.filesystem.size(f"{self.root}/{name}") or 0)
+    def holds(self, name: str, size: int) -> bool:
+        """Whether the file is there and has so many bytes: a cut one is as good as lost."""
+        path = f"{self.root}/{name}"
+        return bool(self.filesystem.exists(path)) and self.filesystem.size(path) == size
 
-    def exists(self, name: str) -> bool:
-        """Whether the file is there."""
-        return bool(self.filesystem.exists(f"{self.root}/{name}"))
-
-    def remove_garbage(self, named: set[str], now: datetime | None = None) -> list[str]:
-        """Removes day-old files that are not in `named`, and day-old scratch directories; returns their names."""
+    def remove_garbage(self, owner: str, named: set[str], now: datetime | None = None) -> list[str]:
+        """Removes the owner's day-old files that are not in `named`, and day-old scratch directories; returns their
+        names."""
         oldest_kept = (now or datetime.now(UTC)) - GARBAGE_AGE
         removed = []
-        for path, details in self.filesystem.find(f"{self.root}/events", detail=True).items():
+        for path, details in self.filesystem.find(f"{self.root}/events/{owner}", detail=True).items():
             name = path.removeprefix(f"{self.root}/")
             if name not in named and _modified(details) < oldest_kept:
                 self.filesystem.rm_file(path)

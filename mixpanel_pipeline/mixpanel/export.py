@@ -4,6 +4,7 @@ A body that ends here has reached its end by HTTP's account: the last chunk came
 Whether it also is a complete export (gzip trailer, last line, no `terminated early`) is the lake's to prove.
 """
 
+import base64
 import hashlib
 import json
 import socket
@@ -13,12 +14,13 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
+from requests.structures import CaseInsensitiveDict
 
 from mixpanel_pipeline.mixpanel.errors import ConnectionFailure, RateLimited, ServerFailure, place_of
 from mixpanel_pipeline.mixpanel.refusals import refusal
@@ -147,8 +149,13 @@ class ExportClient:
     def _refuse(self, response: requests.Response, place: str) -> None:
         """Raises unless the answer is a body that can be an export and whose end can be told from a cut."""
         if response.status_code != 200:
-            body = response.raw.read(LONGEST_REFUSAL_BYTES, decode_content=True)
-            error = refusal(response.status_code, response.headers, body.replace(self._secret.encode(), b"***"), place)
+            body = self._without_secrets(
+                response.raw.read(LONGEST_REFUSAL_BYTES, decode_content=True).decode("latin-1")
+            )
+            headers = CaseInsensitiveDict(
+                {name: self._without_secrets(text) for name, text in response.headers.items()}
+            )
+            error = refusal(response.status_code, headers, body.encode("latin-1"), place)
             if isinstance(error, RateLimited) and error.wait_seconds is not None:
                 self._budget.block_for(error.wait_seconds)
             raise error
@@ -159,6 +166,15 @@ class ExportClient:
         if not response.raw.chunked and response.raw.length_remaining is None:
             # Happens when the connection is cut among the headers: it would pass for an empty day.
             raise ConnectionFailure(place, "the answer has neither chunks nor Content-Length, so it may be cut")
+
+    def _without_secrets(self, text: str) -> str:
+        """An answer may repeat what it was asked with: the secret in the plain, in an address, or as Basic auth."""
+        user = self._username or ""
+        pairs = (f"{user}:{self._secret}", f"{self._secret}:", self._secret)
+        encoded = (base64.b64encode(pair.encode()).decode() for pair in pairs)
+        for secret in (*encoded, quote(self._secret, safe=""), self._secret.encode().decode("latin-1")):
+            text = text.replace(secret, "***")
+        return text
 
     def _write(self, response: requests.Response, destination: Path) -> Download:
         digest = hashlib.sha256()

@@ -22,6 +22,8 @@ from mixpanel_pipeline.mixpanel.errors import (
 )
 
 # Enough to read the reason; a load balancer's page may be longer.
+# Windows are an hour long; a proxy that asks for a year shall not stop the project for one.
+LONGEST_WAIT = 86_400.0
 LONGEST_REASON = 300
 
 # What a client error's text says, in the order of precedence over its status.
@@ -82,11 +84,11 @@ def _wait_seconds(headers: Mapping[str, str], reason: str) -> float | None:
     """
     entries = headers.get("RateLimit", "").split(",")
     waits = [float(match[1]) for entry in entries if (match := EXHAUSTED.search(entry))]
-    if waits:
-        return max(waits)
     retry_after = headers.get("Retry-After", "").strip()
-    if SECONDS.fullmatch(retry_after):
-        return float(retry_after)
+    if not waits and SECONDS.fullmatch(retry_after):
+        waits = [float(retry_after)]
+    if waits:
+        return min(max(waits), LONGEST_WAIT)
     hourly = HOURLY_LIMIT.search(reason)
     if hourly and int(hourly[1]) > int(hourly[2]):
         return 3600.0  # nobody said how long ago the oldest request was, so the whole rolling hour

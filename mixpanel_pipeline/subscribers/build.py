@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from mixpanel_pipeline.lake.calendar import ExportCalendar
+from mixpanel_pipeline.lake.recipe import landing_recipe
 from mixpanel_pipeline.lake.storage import LakeStorage
 from mixpanel_pipeline.mixpanel.export import ExportClient, residency_urls
 from mixpanel_pipeline.mixpanel.rate_limit import RequestBudget
@@ -55,6 +56,11 @@ def build_event_sync(
 def build_storage(settings: Settings) -> LakeStorage:
     """The lake that `settings` describe."""
     return LakeStorage(settings.lake_address, settings.pipeline_home / "scratch")
+
+
+def build_recipe(settings: Settings) -> str:
+    """What days are landed by under `settings`."""
+    return landing_recipe(build_calendar(settings), tracked_only=settings.mixpanel_events == "tracked")
 
 
 def build_calendar(settings: Settings) -> ExportCalendar:

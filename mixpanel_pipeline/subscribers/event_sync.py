@@ -16,10 +16,12 @@ from mixpanel_pipeline.lake.engine import set_variables
 from mixpanel_pipeline.lake.fetch import ExportRequest, FetchedExport, fetched_export
 from mixpanel_pipeline.lake.landing import StagedDay
 from mixpanel_pipeline.lake.manifest import RawPartition, named_files, read_partition, write_partition
+from mixpanel_pipeline.lake.recipe import landing_recipe
 from mixpanel_pipeline.lake.storage import LakeStorage
 from mixpanel_pipeline.mixpanel.export import ExportClient
 from mixpanel_pipeline.mixpanel.retry import RetryPolicy
-from mixpanel_pipeline.subscribers.lake_queries import copy_contributions
+from mixpanel_pipeline.subscribers.identity import claim_database, database_id
+from mixpanel_pipeline.subscribers.lake_queries import UNREADABLE, copy_contributions
 from mixpanel_pipeline.subscribers.locks import day_lock, lock_totals
 from mixpanel_pipeline.subscribers.sync_log import complete_sync, logged_sync
 from mixpanel_pipeline.subscribers.watermark import advance_watermark
@@ -63,15 +65,17 @@ class EventSync:
     @property
     def recipe(self) -> str:
         """What besides the export decides a partition's content; another recipe means landing a day again."""
-        return f"{catalog.fingerprint()} {self.calendar.describe()} {'tracked' if self.tracked_only else 'all'}"
+        return landing_recipe(self.calendar, tracked_only=self.tracked_only)
 
     def materialize_day(self, day: date, mode: str = "incremental") -> DayResult:
         """Fetches a day and makes it the truth: partition, contributions, totals, watermark and log in one commit.
 
         Running it again adds nothing; a later, larger version of the day adds only the difference. Whatever fails
-        before the commit changes nothing.
+        before the commit changes nothing. In mode `full` the day is landed even when Mixpanel sends the same bytes
+        again: the way to repair a partition whose file went bad.
 
         Raises:
+            WrongProjectError: the database holds another project's totals.
             MixpanelError: no complete export could be had.
             LandingError: it cannot be kept on this machine.
             WarehouseError, psycopg.Error: Postgres is out of reach or was lost on the way.
@@ -82,26 +86,30 @@ class EventSync:
             logged_sync(self.warehouse, connection, mode, day) as log_id,
             self.storage.scratch_directory() as scratch,
         ):
+            owner = claim_database(connection, self.client.project_id)
             before = read_partition(connection, day)
-            known = before.wire_sha256 if before and self._is_current(before) else None
+            known = before.wire_sha256 if before and mode != "full" and self._is_current(before) else None
             fetched_at = _database_time(connection)
             request = ExportRequest(day, day, self.events)
             with fetched_export(
                 self.client, request, self.calendar.wall_clock(day), scratch,
                 known_sha256=known, policy=self.policy, sleep=self.sleep, log=self.log,
             ) as fetched:  # fmt: skip
-                commit = _DayCommit(self, connection, scratch, day, before, known is not None, fetched_at, log_id)
+                commit = _DayCommit(
+                    self, connection, scratch, owner, day, before, known is not None, fetched_at, log_id
+                )
                 return commit.run(fetched)
 
     def _is_current(self, partition: RawPartition) -> bool:
-        """Whether the same content need not be landed again: it was by this recipe, and its file is there."""
-        return partition.recipe == self.recipe and self.storage.exists(partition.file)
+        """Whether the same content need not be landed again: it was by this recipe, and its file is there whole."""
+        return partition.recipe == self.recipe and self.storage.holds(partition.file, partition.bytes)
 
     def remove_garbage(self) -> list[str]:
         """Removes lake files that no manifest row names and scratch that crashed runs left, once a day old."""
         with self.warehouse.connect() as connection:
             named = named_files(connection)
-        return self.storage.remove_garbage(named, self.now())
+            owner = database_id(connection)
+        return self.storage.remove_garbage(owner, named, self.now())
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,7 @@ class _DayCommit:
     sync: EventSync
     connection: psycopg.Connection
     scratch: Path
+    owner: str
     day: date
     before: RawPartition | None
     before_is_current: bool
@@ -171,14 +180,19 @@ class _DayCommit:
 
     def _count_new_events(self, staged: StagedDay, file: Path) -> int:
         before = self.before
-        if before is None or not self.sync.storage.exists(before.file):
-            return max(0, staged.statistics.rows - (before.rows if before else 0))
+        without_comparing = max(0, staged.statistics.rows - (before.rows if before else 0))
+        if before is None or not self.sync.storage.holds(before.file, before.bytes):
+            return without_comparing
         filesystem = self.sync.storage.engine_filesystem()
         if filesystem is not None:
             staged.engine.register_filesystem(filesystem)
         old_file = self.sync.storage.address(before.file)
         set_variables(staged.engine, {"new_file": str(file), "old_file": old_file})
-        row = staged.engine.execute(read_sql("lake/new_events.sql")).fetchone()
+        try:
+            row = staged.engine.execute(read_sql("lake/new_events.sql")).fetchone()
+        except UNREADABLE as error:
+            self.sync.log(f"the stored partition of {self.day} cannot be read and is replaced: {error}")
+            return without_comparing
         return row[0] if row else 0
 
     def _publish(self, fetched: FetchedExport, staged: StagedDay, file: Path) -> RawPartition:
@@ -190,8 +204,8 @@ class _DayCommit:
         statistics: dict[str, Any] = asdict(staged.statistics)
         return RawPartition(
             export_day=self.day,
-            file=storage.publish(file, self.day),
-            quarantine_file=storage.publish(staged.quarantine, self.day) if staged.quarantine else None,
+            file=storage.publish(file, self.owner, self.day),
+            quarantine_file=storage.publish(staged.quarantine, self.owner, self.day) if staged.quarantine else None,
             recipe=self.sync.recipe,
             wire_sha256=fetched.download.wire_sha256,
             bytes=size,

@@ -14,6 +14,8 @@ from mixpanel_pipeline.lake.storage import LakeStorage
 from mixpanel_pipeline.warehouse.sql_files import read_sql
 
 COPY_BYTES = 1 << 20
+# What DuckDB raises for a file that is cut or damaged.
+UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
 
 
 class LakeReadError(Exception):
@@ -46,9 +48,9 @@ def readable_files(storage: LakeStorage, partitions: Sequence[RawPartition]) -> 
         LakeReadError: a file is missing, or was extracted with another catalog.
     """
     for partition in partitions:
-        if not storage.exists(partition.file):
+        if not storage.holds(partition.file, partition.bytes):
             raise LakeReadError(
-                f"the raw partition of {partition.export_day} is missing in the lake ({partition.file}): "
+                f"the raw partition of {partition.export_day} is missing in the lake or cut ({partition.file}): "
                 f"run `mixpanel-pipeline sync --from {partition.export_day} --to {partition.export_day}`"
             )
     old = [
@@ -76,7 +78,13 @@ def _copy_query(
     rows_file = scratch / f"{table}.csv"
     set_variables(engine, {"files": list(files)})
     quoted = str(rows_file).replace("'", "''")
-    written = engine.execute(f"copy ({read_sql(query)}\n) to '{quoted}' (format csv, header false)").fetchone()
+    try:
+        written = engine.execute(f"copy ({read_sql(query)}\n) to '{quoted}' (format csv, header false)").fetchone()
+    except UNREADABLE as error:
+        raise LakeReadError(
+            f"a raw partition in the lake cannot be read ({str(error).splitlines()[0]}): find its day in the file's "
+            "path and run `mixpanel-pipeline sync --full`, which lands every day of the window again"
+        ) from error
     statement = SQL("copy {} ({}) from stdin (format csv)").format(
         Identifier(table), SQL(", ").join(map(Identifier, columns))
     )

@@ -14,6 +14,7 @@ from mixpanel_pipeline.lake.fetch import ExportRequest, fetched_export
 from mixpanel_pipeline.lake.landing import StagedDay
 from mixpanel_pipeline.lake.manifest import RawPartition, read_partitions
 from mixpanel_pipeline.lake.wall_clock import UTC_CLOCK
+from mixpanel_pipeline.mixpanel.errors import DateRangeNotAllowed
 from mixpanel_pipeline.mixpanel.where import processed_between
 from mixpanel_pipeline.subscribers.event_sync import EventSync
 from mixpanel_pipeline.subscribers.locks import lock_totals_for_reading, sweep_lock
@@ -33,14 +34,16 @@ def sweep_late_events(sync: EventSync) -> dict[date, int]:
     """Marks the fetched days that Mixpanel has events of which their partitions lack; returns {day: events}.
 
     Marks stay (table late_days) until the day is materialized again, so a crash loses none. The very first sweep
-    only notes the time: what was fetched just now has nothing late yet.
+    asks for all that was processed since the first of the days was fetched.
     """
     with sync.warehouse.connect(autocommit=True) as connection, sweep_lock(connection, sync.log):
         swept_until = _swept_until(connection)
         now_ms = int(sync.now().timestamp() * 1000)
         partitions = read_partitions(connection)
         found: dict[date, int] = {}
-        if swept_until is not None and partitions:
+        if partitions:
+            if swept_until is None:
+                swept_until = int(min(partition.fetched_at for partition in partitions).timestamp() * 1000)
             since_ms = swept_until - int(MATERIALIZATION_LAG.total_seconds() * 1000)
             for part in _ranges(partitions):
                 found |= _sweep_range(sync, connection, part, processed_between(since_ms, now_ms))
@@ -82,6 +85,17 @@ def _ranges(partitions: list[RawPartition]) -> list[tuple[date, date]]:
 def _sweep_range(
     sync: EventSync, connection: psycopg.Connection, part: tuple[date, date], where: str
 ) -> dict[date, int]:
+    try:
+        return _sweep_allowed_range(sync, connection, part, where)
+    except DateRangeNotAllowed as error:
+        # Older than the plan exports: Mixpanel shows no late events of those days to anybody.
+        sync.log(f"no late events can be asked for from {part[0]} to {part[1]}: {error}")
+        return {}
+
+
+def _sweep_allowed_range(
+    sync: EventSync, connection: psycopg.Connection, part: tuple[date, date], where: str
+) -> dict[date, int]:
     request = ExportRequest(part[0], part[1], sync.events, where)
     with (
         sync.storage.scratch_directory() as scratch,
@@ -109,13 +123,14 @@ def _missing_from_partitions(sync: EventSync, connection: psycopg.Connection, st
     with connection.transaction():
         # The manifest stands still while its files are read.
         lock_totals_for_reading(connection)
-        partitions = [partition for partition in read_partitions(connection) if partition.export_day in days]
-        stored = [partition for partition in partitions if sync.storage.exists(partition.file)]
+        neighbours = {day + timedelta(days=step) for day in days for step in (-1, 0, 1)}
+        partitions = [partition for partition in read_partitions(connection) if partition.export_day in neighbours]
+        stored = [partition for partition in partitions if sync.storage.holds(partition.file, partition.bytes)]
         # A day whose file is lost has to be fetched again whatever came late.
-        lost = {partition.export_day: 0 for partition in partitions if partition not in stored}
+        lost = {day.export_day: 0 for day in partitions if day not in stored and day.export_day in days}
         if not stored:
             return lost
-        _write_day_clocks(sync, engine, stored)
+        _write_day_clocks(sync, engine, [partition for partition in stored if partition.export_day in days])
         set_variables(engine, {"files": [sync.storage.address(partition.file) for partition in stored]})
         return lost | dict(engine.execute(read_sql("lake/late_events.sql")).fetchall())
 

@@ -45,7 +45,8 @@ def plan_incremental(
     # Days without any event leave the watermark where it was; the newest fetched day is then as good a mark.
     newest = stored[-1].export_day
     reached = calendar.day_of(watermark - timedelta(hours=overlap_hours)) if watermark else newest
-    first = max(start, min(reached, yesterday))
+    # Never past a day that no run has fetched yet, whatever the events' times say.
+    first = max(start, min(reached, newest + timedelta(days=1), yesterday))
     days = sorted({*days_between(first, yesterday), *(day for day in late if day <= yesterday)})
     return SyncPlan(days, late, first_sync=False)
 

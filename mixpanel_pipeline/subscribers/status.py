@@ -10,6 +10,8 @@ from psycopg.rows import dict_row
 from mixpanel_pipeline.lake.calendar import ExportCalendar, days_between
 from mixpanel_pipeline.lake.manifest import read_partitions
 from mixpanel_pipeline.subscribers.late_sweep import marked_late_days
+from mixpanel_pipeline.subscribers.locks import DAY_LOCK
+from mixpanel_pipeline.warehouse.sql_files import read_sql
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,6 @@ def missing_days(connection: psycopg.Connection, calendar: ExportCalendar, now: 
 
 
 def failed_days(connection: psycopg.Connection) -> list[date]:
-    """Days whose newest sync failed."""
-    rows = connection.execute(
-        "select day from (select distinct on (sync_metadata ->> 'export_day') "
-        "(sync_metadata ->> 'export_day')::date as day, status from sync_logs "
-        "where sync_metadata ? 'export_day' order by sync_metadata ->> 'export_day', id desc) as newest "
-        "where status = 'failed' order by day"
-    ).fetchall()
+    """Days whose newest sync failed, or whose process died: it runs by the log, but nobody holds the day's lock."""
+    rows = connection.execute(read_sql("subscribers/failed_days.sql"), {"day_lock": DAY_LOCK}).fetchall()
     return [day for (day,) in rows]

@@ -50,7 +50,9 @@ def complete_sync(connection: psycopg.Connection, log_id: int, metadata: dict[st
 def _fail(warehouse: Warehouse, log_id: int, error: BaseException) -> None:
     """On a connection of its own, for the sync's may be what broke; a Postgres that restarts is waited for. When
     there is none the row stays running, and the day's next run completes it."""
-    message = (str(error) or type(error).__name__)[:LONGEST_ERROR]
+    # What Mixpanel answered may be in it, with characters that Postgres has none of.
+    said = (str(error) or type(error).__name__).replace("\0", "\ufffd")
+    message = said.encode("utf-8", errors="replace").decode()[:LONGEST_ERROR]
     patience = Retrying(
         retry=retry_if_exception_type((WarehouseError, psycopg.OperationalError)),
         stop=stop_after_delay(RESTART_SECONDS),

@@ -38,15 +38,29 @@ class Warehouse:
             connection = psycopg.connect(
                 self.url, autocommit=autocommit, application_name=self.application_name, connect_timeout=10,
                 # A day's lock is held on an idle connection while its export streams, for minutes.
-                keepalives=1, keepalives_idle=30, options="-c TimeZone=UTC",
+                keepalives=1, keepalives_idle=30, options=_options(self.url),
             )  # fmt: skip
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             raise WarehouseError(
                 f"cannot connect to {describe(self.url)}: {str(error).strip().splitlines()[-1]}. "
                 "Check DATABASE_URL and that Postgres is up."
             ) from None
         with connection:
             yield connection
+
+
+def _options(url: str) -> str:
+    """The address' own options, then ours: times are UTC's, waiting for a day's lock may take as long as that day's
+    export, and locks read what others committed meanwhile."""
+    ours = {
+        "TimeZone": "UTC",
+        "statement_timeout": "0",
+        "lock_timeout": "0",
+        "idle_session_timeout": "0",
+        "default_transaction_isolation": "read\\ committed",
+    }
+    given = conninfo_to_dict(url).get("options") or ""
+    return " ".join([str(given), *(f"-c {name}={value}" for name, value in ours.items())]).strip()
 
 
 def open_warehouse(settings: Settings) -> Warehouse:

@@ -4,7 +4,7 @@
 with staged as (
     select filename, file_row_number, event, distinct_id, time, insert_id, mp_processing_time_ms, row_hash,
         hash(event, distinct_id, time, insert_id) as key_hash
-    from read_parquet(getvariable('staged'), filename = true, file_row_number = true)
+    from read_parquet(getvariable('staged'), filename = true, file_row_number = true, hive_partitioning = false)
     where usable and insert_id is not null
 ),
 -- Grouping by a number instead of four columns keeps memory small; equal numbers are only suspects.

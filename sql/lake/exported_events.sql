@@ -7,14 +7,15 @@ with lines as (
     select event, properties, json_transform(properties, '{"time": "VARCHAR", "$insert_id": "VARCHAR", "mp_processing_time_ms": "VARCHAR", "distinct_id": "VARCHAR", "$distinct_id": "VARCHAR", "user_id": "VARCHAR", "$user_id": "VARCHAR", "identified_id": "VARCHAR", "$identified_id": "VARCHAR", "income": "VARCHAR", "netWorth": "VARCHAR", "net_worth": "VARCHAR", "investingActivity": "VARCHAR", "investing_activity": "VARCHAR", "investingExperienceYears": "VARCHAR", "investing_experience_years": "VARCHAR", "investingObjective": "VARCHAR", "investing_objective": "VARCHAR", "investmentType": "VARCHAR", "investment_type": "VARCHAR", "acquisitionSurvey": "VARCHAR", "acquisition_survey": "VARCHAR", "availableCopyCredits": "VARCHAR", "available_copy_credits": "VARCHAR", "buyingPower": "VARCHAR", "buying_power": "VARCHAR", "totalDeposits": "VARCHAR", "total_deposits": "VARCHAR", "totalDepositCount": "VARCHAR", "total_deposit_count": "VARCHAR", "totalWithdrawals": "VARCHAR", "total_withdrawals": "VARCHAR", "totalWithdrawalCount": "VARCHAR", "total_withdrawal_count": "VARCHAR", "activeCreatedPortfolios": "VARCHAR", "active_created_portfolios": "VARCHAR", "lifetimeCreatedPortfolios": "VARCHAR", "lifetime_created_portfolios": "VARCHAR"}') as extracted
     from read_json(
         getvariable('source'), format = 'newline_delimited', columns = {event: 'VARCHAR', properties: 'JSON'},
-        ignore_errors = true, maximum_object_size = 16777216
+        ignore_errors = true, maximum_object_size = 16777216, hive_partitioning = false
     )
 ),
 timed as (
     select
         *,
-        -- Seconds as a number or numeric text; some accounts send an ISO date (reference/mixpanel.md A1.3).
-        coalesce(try_cast(extracted."time" as double), epoch_us(try_cast(extracted."time" as timestamp)) / 1e6) as wall_seconds,
+        -- Seconds as a number or numeric text; some accounts send an ISO date, in UTC unless it says otherwise
+        -- (reference/mixpanel.md A1.3).
+        coalesce(try_cast(extracted."time" as double), epoch_us(try_cast(extracted."time" as timestamptz)) / 1e6) as wall_seconds,
         -- The first non-empty of these is who the event counts for (spec section 5).
         coalesce(replace(nullif(extracted."distinct_id", ''), chr(0), chr(65533)), replace(nullif(extracted."$distinct_id", ''), chr(0), chr(65533)), replace(nullif(extracted."user_id", ''), chr(0), chr(65533)), replace(nullif(extracted."$user_id", ''), chr(0), chr(65533)), replace(nullif(extracted."identified_id", ''), chr(0), chr(65533)), replace(nullif(extracted."$identified_id", ''), chr(0), chr(65533))) as identity,
         -- Numbers as exact digits for Postgres' numeric: JSON numbers and numeric text; anything else is null.
@@ -85,15 +86,15 @@ timed as (
     from lines
 )
 select
-    -- 0001-01-01 to 9999-12-31, what Postgres, Parquet and Python can all hold. Properties that are no object have no time.
-    coalesce(event is not null and wall_seconds between -62135596800 and 253402300799, false) as usable,
+    -- 0001-01-02 to 9999-12-30, which in every zone are times that Postgres, Parquet and Python can hold. Properties that are no object have no time.
+    coalesce(event is not null and wall_seconds between -62135510400 and 253402214399, false) as usable,
     getvariable('export_day')::date as export_day,
     event,
     extracted."distinct_id" as distinct_id,
     -- Anonymous devices count for nobody; nor does an id too long for an index (2,704 bytes in Postgres).
     case when not starts_with(identity, '$device:') and strlen(identity) <= 2000 then identity end as subscriber_id,
     make_timestamptz(
-        ((case when wall_seconds between -62135596800 and 253402300799 then wall_seconds end
+        ((case when wall_seconds between -62135510400 and 253402214399 then wall_seconds end
             - case when wall_seconds < getvariable('boundary')::double then getvariable('offset_before')::double else getvariable('offset_after')::double end
         ) * 1000000)::bigint
     ) as time,

@@ -8,7 +8,7 @@ with tracked as (
         create_sort_key(
             time, 'ASC NULLS FIRST', mp_processing_time_ms, 'ASC NULLS FIRST', insert_id, 'ASC NULLS FIRST', row_hash, 'ASC NULLS FIRST'
         ) as version
-    from read_parquet(getvariable('files'))
+    from read_parquet(getvariable('files'), hive_partitioning = false)
     where subscriber_id is not null
         and event in ('DubAutoCopyInitiated', 'Viewed Portfolio Details', 'Viewed Creator Profile', 'AchTransferInitiated', 'Viewed Creator Paywall', 'SubscriptionCreated', '$ae_session', 'Viewed Discover Tab', 'Viewed Stripe Modal', 'Tapped Creator Card', 'Tapped Portfolio Card', 'BankAccountLinked')
 )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mixpanel_pipeline.dagster_project.asset_specs import asset_specs
 from mixpanel_pipeline.dagster_project.day_metadata import day_metadata
-from mixpanel_pipeline.dagster_project.failures import described_failures
+from mixpanel_pipeline.dagster_project.failures import described_failures, tried_again
 from mixpanel_pipeline.dagster_project.resources import EXPORT_POOL, Pipeline
 from mixpanel_pipeline.dagster_project.resumed_days import days_done_before
 
@@ -40,7 +40,6 @@ def mixpanel_days(
         specs=asset_specs(),
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        retry_policy=retry_policy,
         pool=EXPORT_POOL,
         can_subset=False,
     )
@@ -51,16 +50,17 @@ def mixpanel_days(
 
         When a day fails, the days before it stay done and marked as such, and "from failure" goes on with it.
         """
-        done = days_done_before(context)
-        with described_failures():
-            sync = pipeline.event_sync(context.log.info)
-        for day in context.partition_keys:
-            if day in done:
-                _keep_metadata(context, done[day])
-                continue
-            with described_failures(day=day):
-                result = sync.materialize_day(date.fromisoformat(day), config.mode)
-                _report_day(context, day, day_metadata(pipeline, result, context.log.warning))
+        with tried_again(context, retry_policy):
+            done = days_done_before(context)
+            with described_failures():
+                sync = pipeline.event_sync(context.log.info)
+            for day in context.partition_keys:
+                if day in done:
+                    _keep_metadata(context, done[day])
+                    continue
+                with described_failures(day=day):
+                    result = sync.materialize_day(date.fromisoformat(day), config.mode)
+                    _report_day(context, day, day_metadata(pipeline, result, context.log.warning))
 
     return materialize_days
 

@@ -32,6 +32,24 @@ def described_failures(**place: str) -> Iterator[None]:
         raise _failure(str(error), error, place, allow_retries=True) from error
 
 
+@contextmanager
+def tried_again(context: dg.OpExecutionContext, policy: dg.RetryPolicy) -> Iterator[None]:
+    """Another attempt of the op after an error, but not after an interruption.
+
+    An op's own `retry_policy` is followed after interruptions too (dagster/_core/execution/plan/utils.py): a run
+    that a person terminated would begin the step again half a minute later, and stay CANCELING.
+    """
+    try:
+        yield
+    except dg.DagsterError:
+        raise
+    except Exception as error:
+        if isinstance(error, dg.Failure) and not error.allow_retries:
+            raise
+        delay = policy.calculate_delay(context.retry_number + 1)
+        raise dg.RetryRequested(max_retries=policy.max_retries, seconds_to_wait=delay) from error
+
+
 def _failure(
     message: str, error: Exception, place: dict[str, str], *, allow_retries: bool, fix: str | None = None
 ) -> dg.Failure:

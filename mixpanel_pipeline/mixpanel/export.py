@@ -195,7 +195,7 @@ class ExportClient:
         """Whatever the network does wrong, before the answer (requests) or in it (urllib3), is one error."""
         try:
             yield
-        except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise ConnectionFailure(place, f"{self._host}: {_cause(error)}") from error
 
 

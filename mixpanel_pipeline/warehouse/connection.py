@@ -42,7 +42,7 @@ class Warehouse:
             )  # fmt: skip
         except psycopg.Error as error:
             raise WarehouseError(
-                f"cannot connect to {describe(self.url)}: {str(error).strip().splitlines()[-1]}. "
+                f"cannot connect to {describe(self.url)}: {' '.join(str(error).split())}. "
                 "Check DATABASE_URL and that Postgres is up."
             ) from None
         with connection:
@@ -88,6 +88,7 @@ def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
 
 
 def describe(url: str) -> str:
-    """`host/database` of an address: enough to find it, no user, no password."""
+    """`host:port/database` of an address: enough to find it, no user, no password."""
     parts = conninfo_to_dict(url)
-    return f"{parts.get('host', 'localhost')}/{parts.get('dbname', '')}"
+    port = f":{parts['port']}" if "port" in parts else ""
+    return f"{parts.get('host', 'localhost')}{port}/{parts.get('dbname', '')}"

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -31,6 +32,7 @@ UNPRIVILEGED_USER = "nobody"
 
 # A socket's path may be 107 bytes long; the rest of it is "/.s.PGSQL.5432".
 LONGEST_SOCKET_DIRECTORY = 90
+PLAIN_PATH = re.compile(r"[\w/.+@ -]+")
 
 # Crash recovery after a kill replays the log; five minutes covers max_wal_size many times over.
 START_TIMEOUT_SECONDS = 300
@@ -67,11 +69,12 @@ class EmbeddedPostgres:
 
     @property
     def socket_directory(self) -> Path:
-        """Beside the data, or, where that path is too long for a socket, a directory named after it in /tmp."""
-        if len(str(self.data)) <= LONGEST_SOCKET_DIRECTORY:
+        """Beside the data, or, where that path is too long for a socket or odd for Postgres' list of directories, one
+        named after it in /tmp: not in TMPDIR, which differs from process to process."""
+        if len(str(self.data)) <= LONGEST_SOCKET_DIRECTORY and PLAIN_PATH.fullmatch(str(self.data)):
             return self.data
         name = hashlib.sha256(str(self.data).encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"mixpanel-pipeline-{name}"
+        return Path("/tmp") / f"mixpanel-pipeline-{name}"  # noqa: S108 - its owner is checked
 
     def url(self, database: str = DATABASE) -> str:
         """The address of a database on this server, for psycopg and psql."""
@@ -128,20 +131,23 @@ class EmbeddedPostgres:
         self._create_database(DATABASE)
 
     def _initialize(self) -> None:
-        shutil.rmtree(self.data, ignore_errors=True)
-        self.data.mkdir(mode=0o700)
-        self._give_to_server(self.data)
+        # Made beside its place and moved there when whole: a killed initdb leaves a directory that looks finished,
+        # and one whose parent was killed is still writing to its own.
+        for path in (self.data, *self.directory.glob("unfinished-*")):
+            shutil.rmtree(path, ignore_errors=True)
+        unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=self.directory))
+        self._give_to_server(unfinished)
         self._run(
-            "initdb", "-D", str(self.data), "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8",
-            "--auth=trust", "--no-sync",
+            "initdb", "-D", str(unfinished), "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--auth=trust"
         )  # fmt: skip
+        unfinished.rename(self.data)
 
     def _start_server(self) -> None:
         sockets = self.socket_directory
         if sockets != self.data:
             sockets.mkdir(mode=0o700, exist_ok=True)
             if sockets.is_symlink() or sockets.stat().st_uid not in (os.geteuid(), _server_uid()):
-                raise EmbeddedPostgresError(f"{sockets} belongs to somebody else; remove it or set TMPDIR")
+                raise EmbeddedPostgresError(f"{sockets} belongs to somebody else; remove it")
             self._give_to_server(sockets)
         settings = {**CONFIGURATION, "unix_socket_directories": f"'{sockets}'"}
         lines = "".join(f"{name} = {value}\n" for name, value in settings.items())

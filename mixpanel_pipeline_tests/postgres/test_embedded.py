@@ -70,6 +70,31 @@ def test_a_half_made_data_directory_is_made_again(server: EmbeddedPostgres) -> N
     assert server.start()
 
 
+def test_a_killed_initdb_leaves_nothing_that_looks_finished(server: EmbeddedPostgres) -> None:
+    program = (
+        "import sys; from pathlib import Path; from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres\n"
+        "EmbeddedPostgres(Path(sys.argv[1])).start()"
+    )
+    making = subprocess.Popen([sys.executable, "-c", program, str(server.directory)], start_new_session=True)
+    while making.poll() is None and not list(server.directory.glob("unfinished-*/PG_VERSION")):
+        pass
+    making.kill()
+    making.wait()
+    with psycopg.connect(server.start()) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_an_odd_path_has_its_socket_elsewhere() -> None:
+    directory = Path(tempfile.mkdtemp(prefix="mp-test-")) / "it's, odd"
+    server = EmbeddedPostgres(directory / "postgres")
+    try:
+        with psycopg.connect(server.start()) as connection:
+            assert connection.execute("select 1").fetchone() == (1,)
+    finally:
+        server.stop()
+        shutil.rmtree(directory.parent)
+
+
 def test_it_listens_on_no_network_address(server: EmbeddedPostgres) -> None:
     with psycopg.connect(server.start()) as connection:
         assert connection.execute("show listen_addresses").fetchone() == ("",)
@@ -91,7 +116,7 @@ def test_a_server_out_of_reach_is_an_error_without_the_password() -> None:
     warehouse = Warehouse("postgresql://somebody:s3cret@127.0.0.1:1/nowhere")
     with pytest.raises(WarehouseError) as failure, warehouse.connect():
         pass
-    assert "127.0.0.1/nowhere" in str(failure.value)
+    assert "127.0.0.1:1/nowhere" in str(failure.value)
     assert "DATABASE_URL" in str(failure.value)
     assert "s3cret" not in str(failure.value) + repr(warehouse)
-    assert describe(warehouse.url) == "127.0.0.1/nowhere"
+    assert describe(warehouse.url) == "127.0.0.1:1/nowhere"

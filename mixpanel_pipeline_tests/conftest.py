@@ -4,6 +4,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -31,14 +32,31 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-@pytest.fixture
-def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """A fresh migrated database; dropped afterwards."""
+@contextmanager
+def fresh_database(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A migrated database of its own; dropped afterwards."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
         connection.execute(SQL("create database {} template template_migrated").format(Identifier(name)))
+        # The template's identity is everybody's.
+        with psycopg.connect(postgres.url(name)) as own:
+            own.execute("update pipeline_identity set id = gen_random_uuid()")
         yield postgres.url(name)
         connection.execute(SQL("drop database if exists {} with (force)").format(Identifier(name)))
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A fresh migrated database."""
+    with fresh_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def second_warehouse(postgres: EmbeddedPostgres) -> Iterator[Warehouse]:
+    """Another fresh migrated database, beside `warehouse`."""
+    with fresh_database(postgres) as url:
+        yield Warehouse(url)
 
 
 @pytest.fixture

@@ -88,5 +88,5 @@ def _fetch_once(
     with ThreadPoolExecutor(1, thread_name_prefix="prove") as prover:
         proof = prover.submit(prove_complete, download.path, download.encoding, place)
         staged = stack.enter_context(staged_day(download, proof.result, request.from_day, clock, scratch, place))
-    seconds["prove and parse"] = time.monotonic() - started - sum(seconds.values())
+    seconds["prove_and_parse"] = time.monotonic() - started - sum(seconds.values())
     return FetchedExport(download, staged, seconds)

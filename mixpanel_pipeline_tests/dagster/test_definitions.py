@@ -109,6 +109,7 @@ def test_checks(dagster: Dagster):
         (CONTRIBUTIONS, "contributions_equal_lake", False),
         (RAW, "no_quarantined_events", False),
         (RAW, "events_lie_within_their_day", False),
+        (RAW, "partitions_follow_settings", False),
         (WATERMARKS, "watermark_advances", False),
         (WATERMARKS, "sync_is_incremental", False),
         (WATERMARKS, "no_missing_partitions", False),

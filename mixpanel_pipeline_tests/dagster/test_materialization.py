@@ -68,7 +68,7 @@ def test_what_a_day_tells(dagster: Dagster):
     assert {name: raw[name] for name in expected} == expected
     assert raw["bytes"] > 0
     assert raw["events_per_second"] > 0
-    assert {"seconds", "seconds_download", "seconds_parse", "seconds_write", "seconds_totals"} <= set(raw)
+    assert {"seconds", "seconds_download", "seconds_prove_and_parse", "seconds_write", "seconds_totals"} <= set(raw)
     assert len(raw["content_hash"]) > 10
     assert [record.data for record in raw["events"].records] == [
         {"event": "Viewed Portfolio Details", "events": 4},

@@ -1,20 +1,24 @@
 """Environment → Settings; nothing else reads the environment (spec section 2)."""
 
+import os
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 # How far back the first daily partition lies when MIXPANEL_START_DATE is not set.
 DEFAULT_HISTORY_DAYS = 90
+
+HOME_TAKES = "takes a directory that can be made and written"
 
 
 class SettingsError(Exception):
@@ -48,17 +52,17 @@ class Settings(BaseSettings):
         description="where raw partitions live: a directory or an fsspec address such as s3://bucket/prefix; "
         "unset: PIPELINE_HOME/lake",
     )
-    mixpanel_project_id: int | None = Field(default=None, description="the project's number, e.g. 2195193")
+    mixpanel_project_id: int | None = Field(default=None, gt=0, description="the project's number, e.g. 2195193")
     mixpanel_username: str | None = Field(default=None, description="the service account's user name")
     mixpanel_secret: SecretStr | None = Field(default=None, description="the service account's secret")
     mixpanel_residency: Literal["us", "eu", "in"] = Field(
         default="us", description="where Mixpanel keeps the project's data: us, eu or in"
     )
     mixpanel_data_url: str | None = Field(
-        default=None, description="base URL in place of the residency's, for the Export API"
+        default=None, description="https address in place of the residency's, for the Export API"
     )
     mixpanel_query_url: str | None = Field(
-        default=None, description="base URL in place of the residency's, for the Query API"
+        default=None, description="https address in place of the residency's, for the Query API"
     )
     mixpanel_timezone: str = Field(default="UTC", description="the project's IANA time zone, e.g. America/New_York")
     mixpanel_time_mode: Literal["utc", "project"] = Field(
@@ -70,23 +74,30 @@ class Settings(BaseSettings):
     )
     mixpanel_start_date: date | None = Field(
         default=None,
-        description="first daily partition, YYYY-MM-DD; unset: 90 days before the first use, then kept",
+        description="first daily partition, YYYY-MM-DD, not in the future; "
+        "unset: 90 days before the first use, then kept",
     )
-    sync_window_days: int = Field(default=45, ge=1, le=3660, description="days of the first sync: a number from 1")
+    sync_window_days: int = Field(
+        default=45, ge=1, le=3660, description="days of the first sync: a number from 1 to 3660"
+    )
     sync_overlap_hours: int = Field(
         default=2,
         ge=0,
         le=24 * 90,
-        description="hours behind the watermark that are fetched again: a number from 0",
+        description="hours behind the watermark that are fetched again: a number from 0 to 2160",
     )
     sync_events_warning: int = Field(
-        default=50_000, ge=1, description="sync_is_incremental warns above so many new events in one sync"
+        default=50_000,
+        ge=1,
+        description="sync_is_incremental warns above so many new events in one sync: a number from 1",
     )
     sync_seconds_warning: int = Field(
-        default=60, ge=1, description="sync_is_incremental warns above so many seconds for one day"
+        default=60, ge=1, description="sync_is_incremental warns above so many seconds for one day: a number from 1"
     )
     watermark_hours_warning: int = Field(
-        default=6, ge=1, description="watermark_advances fails when the watermark is so many hours behind"
+        default=6,
+        ge=1,
+        description="watermark_advances fails when the watermark is so many hours behind: a number from 1",
     )
 
     @field_validator("mixpanel_timezone")
@@ -108,7 +119,7 @@ class Settings(BaseSettings):
         except ProgrammingError:
             raise ValueError("is no address that libpq reads") from None
         if scheme not in ("postgresql", "postgres") or not separator:
-            raise ValueError("takes postgresql://user:password@host:port/database")
+            raise ValueError("is no postgresql:// address")
         if authority.count("@") > 1 or "@" in str(database):
             raise ValueError("has a / or @ that is not percent-encoded")
         return value
@@ -116,20 +127,24 @@ class Settings(BaseSettings):
     @field_validator("mixpanel_data_url", "mixpanel_query_url")
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("takes a URL that starts with https://")
+        if value and not _names_http_host(value):
+            raise ValueError("takes an address that starts with https:// and names a host")
         return value.rstrip("/") if value else value
 
     @field_validator("pipeline_home")
     @classmethod
     def _absolute_home(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+        try:
+            return value.expanduser().resolve()
+        except (OSError, RuntimeError):  # a link to itself, the ~ of a user who is not there
+            raise ValueError(HOME_TAKES) from None
 
-    @model_validator(mode="after")
-    def _start_date_is_past(self) -> "Settings":
-        if self.mixpanel_start_date and self.mixpanel_start_date > datetime.now(UTC).date():
-            raise ValueError("MIXPANEL_START_DATE lies in the future")
-        return self
+    @field_validator("mixpanel_start_date")
+    @classmethod
+    def _start_date_is_past(cls, value: date | None) -> date | None:
+        if value and value > datetime.now(UTC).date():
+            raise ValueError("lies in the future")
+        return value
 
     @property
     def day_zone(self) -> ZoneInfo:
@@ -147,13 +162,38 @@ class Settings(BaseSettings):
         a start that moved with the clock would break running backfills (reference/dagster.md B.1)."""
         if self.mixpanel_start_date:
             return self.mixpanel_start_date
-        kept = self.pipeline_home / "mixpanel_start_date"
-        if kept.exists():
-            return date.fromisoformat(kept.read_text().strip())
-        chosen = datetime.now(self.day_zone).date() - timedelta(days=DEFAULT_HISTORY_DAYS)
-        self.pipeline_home.mkdir(parents=True, exist_ok=True)
-        kept.write_text(f"{chosen}\n")
+        chosen = self.expected_start_date
+        if not self._kept_start_date.exists():
+            self.make_home()
+            self._kept_start_date.write_text(f"{chosen}\n")
         return chosen
+
+    @property
+    def expected_start_date(self) -> date:
+        """What `start_date` is, or would be: for whoever only looks."""
+        if self.mixpanel_start_date:
+            return self.mixpanel_start_date
+        if self._kept_start_date.exists():
+            return date.fromisoformat(self._kept_start_date.read_text().strip())
+        return datetime.now(self.day_zone).date() - timedelta(days=DEFAULT_HISTORY_DAYS)
+
+    @property
+    def _kept_start_date(self) -> Path:
+        return self.pipeline_home / "mixpanel_start_date"
+
+    def make_home(self) -> None:
+        """Makes PIPELINE_HOME unless it is there.
+
+        Raises:
+            SettingsError: it is a file, or cannot be made or written.
+        """
+        try:
+            self.pipeline_home.mkdir(parents=True, exist_ok=True)
+            usable = os.access(self.pipeline_home, os.W_OK | os.X_OK)
+        except OSError:
+            usable = False
+        if not usable:
+            raise SettingsError(f"PIPELINE_HOME: got {str(self.pipeline_home)!r}; it {HOME_TAKES}")
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -168,12 +208,22 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(_one_line(error)) from None
 
 
+def _names_http_host(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # brackets that hold no IPv6 address
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
-    if not first["loc"]:
-        return first["msg"].removeprefix("Value error, ")
     name = str(first["loc"][0])
     field = Settings.model_fields[name]
     secret = "SecretStr" in str(field.annotation)
-    got = "a value that cannot be used" if secret else repr(first.get("input"))
-    return f"{name.upper()}: got {got}; it takes {field.description}"
+    got = "a value (not shown)" if secret else repr(first.get("input"))
+    # Our validators say what the value is not, or, in place of the description, what the variable takes.
+    reason = str(first["ctx"]["error"]) if first["type"] == "value_error" and "ctx" in first else ""
+    if reason.startswith("takes "):
+        return f"{name.upper()}: got {got}; it {reason}"
+    return f"{name.upper()}: got {got}{reason and f', which {reason}'}; it takes {field.description}"

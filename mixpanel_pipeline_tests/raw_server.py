@@ -23,15 +23,15 @@ class RawServer(ThreadingHTTPServer):
 
 
 class _Answer(BaseHTTPRequestHandler):
-    server: RawServer
-
     def do_GET(self) -> None:
-        self.send_response(self.server.status)
-        for name, value in {"Content-Type": "text/plain", **self.server.headers}.items():
+        server = self.server
+        assert isinstance(server, RawServer)
+        self.send_response(server.status)
+        for name, value in {"Content-Type": "text/plain", **server.headers}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(self.server.body)))
+        self.send_header("Content-Length", str(len(server.body)))
         self.end_headers()
-        self.wfile.write(self.server.body)
+        self.wfile.write(server.body)
 
     def log_message(self, format: str, *args) -> None:
         """Says nothing."""

@@ -30,10 +30,18 @@ def migrate(as_json: bool) -> None:
 @json_option
 def rollback(to: str | None, as_json: bool) -> None:
     """Take back the newest migration, or all that came after --to. The tables' data goes with them."""
+    _require_known(to)
     with used_warehouse(load_settings()) as warehouse:
         taken_back = migrations.rollback(warehouse, to)
     shown = "".join(f"took back {name}\n" for name in taken_back) or "nothing to take back\n"
     give({"taken_back": taken_back}, as_json, lambda console: console.print(shown, end=""))
+
+
+def _require_known(to: str | None) -> None:
+    names = [migration.name for migration in migrations.available_migrations()]
+    numbers = ["0000", *(name.split("_")[0] for name in names)]
+    if to is not None and to.split("_")[0] not in numbers:
+        raise click.UsageError(f"--to {to}: there is no such migration; there are 0000 (none), {', '.join(names)}")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

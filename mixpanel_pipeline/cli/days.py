@@ -46,8 +46,8 @@ def require_closed_days(settings: Settings, calendar: ExportCalendar, days: tupl
     newest = calendar.last_closed_day(utc_now())
     if days[1] > newest:
         raise click.UsageError(f"--to {days[1]} is not over yet; the newest day that can be synchronized is {newest}")
-    if days[0] < settings.start_date:
+    if days[0] < settings.expected_start_date:
         raise click.UsageError(
-            f"--from {days[0]} lies before the first partition, {settings.start_date}; for earlier days set "
+            f"--from {days[0]} lies before the first partition, {settings.expected_start_date}; for earlier days set "
             "MIXPANEL_START_DATE"
         )

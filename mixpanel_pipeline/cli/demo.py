@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 
 from mixpanel_pipeline.cli.dagster_servers import LOOPBACK
-from mixpanel_pipeline.cli.demo_project import demo_home, demo_project, demo_settings
+from mixpanel_pipeline.cli.demo_project import demo_home, demo_project, demo_settings, lift_limits
 from mixpanel_pipeline.cli.group import FAILED
 from mixpanel_pipeline.cli.output import count, give, json_option, table
 from mixpanel_pipeline.cli.postgres import used_warehouse
@@ -34,7 +34,9 @@ def demo(context: click.Context, days: int, events_per_day: int, once: bool, por
     """
     if port is not None and not port_is_free(LOOPBACK, port):
         raise click.UsageError(f"port {port} is taken; give another one with --port")
-    with demo_home(load_settings().pipeline_home / "demo") as home, demo_project(days, events_per_day) as project:
+    given = load_settings()
+    given.make_home()
+    with demo_home(given.pipeline_home / "demo") as home, demo_project(days, events_per_day) as project:
         settings = demo_settings(home, project, days)
         with used_warehouse(settings) as warehouse:
             from mixpanel_pipeline.cli.demo_story import tell_story
@@ -45,6 +47,7 @@ def demo(context: click.Context, days: int, events_per_day: int, once: bool, por
             if not once:
                 from mixpanel_pipeline.cli.up import serve
 
+                lift_limits(warehouse, project, "for whoever tries things on Dagster's page")
                 chosen = port or (PORT if port_is_free(LOOPBACK, PORT) else free_port(LOOPBACK))
                 serve(settings, warehouse.url, LOOPBACK, chosen, as_json=False, quiet=as_json)
     if not story.succeeded:

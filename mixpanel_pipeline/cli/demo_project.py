@@ -55,12 +55,11 @@ def demo_home(directory: Path) -> Iterator[Path]:
 
 @contextmanager
 def demo_project(days: int, events_per_day: int) -> Iterator[SimulatorServer]:
-    """A Mixpanel project with that much history, served on this machine, with Mixpanel's own limits where the demo fits
-    into them."""
+    """A Mixpanel project with that much history, served on this machine, with Mixpanel's own limits."""
     first_day = datetime.now(UTC).date() - timedelta(days=days)
     project = Project(
         project_id=PROJECT_ID, seed=SEED, events_per_day=events_per_day, people=PEOPLE, first_day=first_day,
-        limits=Limits.as_published() if days <= DAYS_WITHIN_LIMITS else Limits(),
+        limits=Limits.as_published(),
     )  # fmt: skip
     project.faults.add("terminated_early", day=first_day + timedelta(days=DAY_CUT_SHORT), after_rows=5)
     project.faults.add("lone_surrogate", day=first_day + timedelta(days=DAY_WITH_HALF_A_SURROGATE))
@@ -87,9 +86,10 @@ def demo_settings(home: Path, server: SimulatorServer, days: int) -> Settings:
     return load_settings()
 
 
-def lift_limits(warehouse: Warehouse) -> None:
-    """In the demo's own database every request may be sent at once."""
-    say(f"more than {DAYS_WITHIN_LIMITS} days: this simulated project has no limit of 60 requests an hour")
+def lift_limits(warehouse: Warehouse, server: SimulatorServer, reason: str) -> None:
+    """In the demo's own database, and at its Mixpanel, every request may be sent at once."""
+    say(f"{reason}: this simulated project has no limit of 60 requests an hour")
+    server.project.limits = Limits()
     with warehouse.connect() as connection:
         connection.execute(
             "create or replace function mixpanel_take_request(p_project_id bigint, p_api text, p_per_hour integer, "

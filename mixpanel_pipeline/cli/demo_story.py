@@ -40,7 +40,7 @@ def tell_story(settings: Settings, warehouse: Warehouse, server: SimulatorServer
     """Backfill, a sync of what has not changed, late events and the sync that finds them, and all checks."""
     migrate(warehouse)
     if settings.sync_window_days > DAYS_WITHIN_LIMITS:
-        lift_limits(warehouse)
+        lift_limits(warehouse, server, f"more than {DAYS_WITHIN_LIMITS} days")
     with opened_runs(settings, warehouse) as runs:
         say(f"first sync: {count(settings.sync_window_days, 'day')} from the simulated Mixpanel at {server.url} ...")
         first = runs.incremental()

@@ -14,7 +14,10 @@ from mixpanel_pipeline.warehouse.migrations import migrate
 @click.option("--stop", is_flag=True, help="Stop the embedded Postgres that an earlier `env` or `psql --url` left on.")
 @json_option
 def env(stop: bool, as_json: bool) -> None:
-    """Print the environment for Dagster's own commands: eval "$(mixpanel-pipeline env)" && dagster dev.
+    """Print the environment for Dagster's own commands.
+
+    \b
+    variables="$(mixpanel-pipeline env)" && eval "$variables" && dagster dev
 
     Migrates the database, prepares DAGSTER_HOME, and leaves an embedded Postgres running for them. The addresses
     hold DATABASE_URL's password, if it has one: this is for eval, not for the screen.

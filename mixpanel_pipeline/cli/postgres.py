@@ -17,7 +17,11 @@ def used_warehouse(settings: Settings, *, keep_running: bool = False) -> Iterato
 
     Of several commands that use the embedded server at once, the last one stops it; `keep_running` leaves it to
     whoever comes later (`psql`, `env`), until `env --stop`.
+
+    Raises:
+        SettingsError: PIPELINE_HOME cannot be made or written.
     """
+    settings.make_home()
     if settings.database_url is not None:
         yield open_warehouse(settings)
         return
@@ -53,7 +57,6 @@ def stop_embedded(settings: Settings) -> None:
 @contextmanager
 def _embedded_in_use(settings: Settings, keep_running: bool) -> Iterator[None]:
     """Every user holds a shared lock, which also a killed process gives back. Who can have it alone is the last."""
-    settings.pipeline_home.mkdir(parents=True, exist_ok=True)
     server = embedded_postgres(settings)
     with (settings.pipeline_home / "postgres.users").open("w") as users:
         fcntl.flock(users, fcntl.LOCK_SH)

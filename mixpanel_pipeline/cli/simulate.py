@@ -26,7 +26,7 @@ def simulate(context: click.Context, as_json: bool, arguments: tuple[str, ...]) 
     output = contextlib.redirect_stdout(_AddressAsJson()) if as_json else contextlib.nullcontext()
     try:
         with output:
-            main(list(arguments))
+            main(list(arguments), program=context.command_path)
     except SystemExit as ended:  # argparse said what is wrong
         context.exit(ended.code if isinstance(ended.code, int) else 1)
 

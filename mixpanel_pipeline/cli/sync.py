@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mixpanel_pipeline.cli.credentials import require_credentials
 from mixpanel_pipeline.cli.days import Day, both_or_none, require_closed_days
 from mixpanel_pipeline.cli.group import FAILED
 from mixpanel_pipeline.cli.output import give, json_option
 from mixpanel_pipeline.cli.postgres import ready_warehouse
 from mixpanel_pipeline.settings import Settings, load_settings
-from mixpanel_pipeline.subscribers.build import build_calendar, build_event_sync
+from mixpanel_pipeline.subscribers.build import build_calendar
 from mixpanel_pipeline.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:  # importing Dagster takes a second that a usage error need not wait for
@@ -36,8 +37,8 @@ def sync(context: click.Context, from_day: date | None, to_day: date | None, ful
     settings = load_settings()
     if days:
         require_closed_days(settings, build_calendar(settings), days)
+    require_credentials(settings)
     with ready_warehouse(settings) as warehouse:
-        build_event_sync(settings, warehouse)  # without credentials nothing is begun
         report = _run(settings, warehouse, days, full)
     give({"succeeded": report.succeeded, **asdict(report)}, as_json, report.show)
     if not report.succeeded:

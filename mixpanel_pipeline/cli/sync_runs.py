@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from mixpanel_pipeline.cli.interruption import Interruption
+from mixpanel_pipeline.cli.interruption import Interruption, noticed_interruption
 from mixpanel_pipeline.cli.orphaned_runs import RunClaims
 from mixpanel_pipeline.cli.output import count, say
 from mixpanel_pipeline.cli.progress import Tick, day_progress
@@ -33,10 +33,14 @@ def opened_runs(settings: Settings, warehouse: Warehouse) -> Iterator["SyncRuns"
     """Runs on the instance that the UI shows, for the length of the block."""
     say("opening Dagster ...")
     environment = prepare_dagster_home(settings, warehouse.url)
-    with dagster_instance(environment) as instance, RunClaims(instance, Path(environment["DAGSTER_HOME"])) as claims:
+    with (
+        dagster_instance(environment) as instance,
+        RunClaims(instance, Path(environment["DAGSTER_HOME"])) as claims,
+        noticed_interruption() as interruption,
+    ):
         for run_id in claims.end_orphans():
             say(f"ended run {run_id[:8]}, whose command had been killed")
-        yield SyncRuns(settings, warehouse, instance, claims, Interruption())
+        yield SyncRuns(settings, warehouse, instance, claims, interruption)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ class SyncRuns:
         self._run_days(report, SyncPlan(days, {}, first_sync=False))
         say("computing all totals again from the lake ...")
         corrected: dict[str, int] = {}
-        report.add(launch_job(self.instance, replace_totals_job.name, on_event=_corrections(corrected)), "REPLACE")
+        replaced = launch_job(self.instance, replace_totals_job.name, on_event=self._corrections(corrected))
+        self.interruption.end_if_noticed()
+        report.add(replaced, "REPLACE")
         report.corrected = corrected
         return _timed(report, started)
 
@@ -111,7 +117,7 @@ class SyncRuns:
 
         def on_event(entry: dg.EventLogEntry) -> None:
             self.claims.claim(entry.run_id)
-            self.interruption.watch(entry)
+            _say_retry(entry)
             day = finished_day(entry)
             # The closing event of a run repeats its days.
             if day and day not in seen:
@@ -122,19 +128,32 @@ class SyncRuns:
 
         return on_event
 
+    def _corrections(self, into: dict[str, int]) -> OnEvent:
+        """Notes how many rows REPLACE corrected."""
+        names = {CONTRIBUTIONS: "contributions", TOTALS: "totals"}
+
+        def on_event(entry: dg.EventLogEntry) -> None:
+            self.claims.claim(entry.run_id)
+            event = entry.dagster_event
+            if event and event.event_type == dg.DagsterEventType.ASSET_OBSERVATION:
+                observation = event.asset_observation_data.asset_observation
+                into[names[observation.asset_key]] = int(observation.metadata["rows_corrected"].value or 0)  # pyright: ignore[reportArgumentType]
+
+        return on_event
+
 
 def _timed(report: SyncReport, started: float) -> SyncReport:
     report.seconds = time.monotonic() - started
     return report
 
 
-def _corrections(into: dict[str, int]) -> OnEvent:
-    names = {CONTRIBUTIONS: "contributions", TOTALS: "totals"}
-
-    def on_event(entry: dg.EventLogEntry) -> None:
-        event = entry.dagster_event
-        if event and event.event_type == dg.DagsterEventType.ASSET_OBSERVATION:
-            observation = event.asset_observation_data.asset_observation
-            into[names[observation.asset_key]] = int(observation.metadata["rows_corrected"].value or 0)  # pyright: ignore[reportArgumentType]
-
-    return on_event
+def _say_retry(entry: dg.EventLogEntry) -> None:
+    """A step that waits for its next attempt: why, and how long."""
+    event = entry.dagster_event
+    if event is None or not event.is_step_up_for_retry:
+        return
+    data = event.step_retry_data
+    # Dagster's own error says that another attempt was asked for; what was raised is its cause, after its class.
+    error = data.error and (data.error.cause or data.error)
+    reason = error.message.strip().partition(": ")[2] or error.message.strip() if error else "failed"
+    say(f"{reason}; trying again in {data.seconds_to_wait or 0:.0f} s")

@@ -4,16 +4,18 @@ import time
 
 import click
 
+from mixpanel_pipeline.cli.credentials import require_credentials
 from mixpanel_pipeline.cli.dagster_servers import LOOPBACK, start_dagster
 from mixpanel_pipeline.cli.output import give, json_option, say
 from mixpanel_pipeline.cli.postgres import used_warehouse
 from mixpanel_pipeline.cli.servers import Servers, port_is_free, running_servers
 from mixpanel_pipeline.settings import Settings, load_settings
-from mixpanel_pipeline.subscribers.build import build_event_sync
-from mixpanel_pipeline.warehouse.connection import describe
+from mixpanel_pipeline.warehouse.connection import describe, embedded_postgres
 from mixpanel_pipeline.warehouse.migrations import migrate
 
 WATCH_SECONDS = 1.0
+# Asking the embedded Postgres starts a process, so that is done less often.
+POSTGRES_SECONDS = 5.0
 
 
 @click.command()
@@ -25,8 +27,8 @@ def up(host: str, port: int, as_json: bool) -> None:
     settings = load_settings()
     if not port_is_free(host, port):
         raise click.UsageError(f"port {port} on {host} is taken; give another one with --port")
+    require_credentials(settings)  # now, not by the first run at night
     with used_warehouse(settings) as warehouse:
-        build_event_sync(settings, warehouse)  # credentials are asked for now, not by the first run at night
         say(f"database {describe(warehouse.url)}: applying migrations ...")
         migrate(warehouse)
         serve(settings, warehouse.url, host, port, as_json=as_json)
@@ -49,17 +51,31 @@ def serve(settings: Settings, warehouse_url: str, host: str, port: int, *, as_js
             say(f"Dagster: {url}")
         else:
             _announce(url, servers, as_json)
-        watch(servers)
+        watch(servers, settings)
 
 
-def watch(servers: Servers) -> None:
-    """Returns at Ctrl-C or SIGTERM; raises when a server ends by itself."""
+def watch(servers: Servers, settings: Settings) -> None:
+    """Returns at Ctrl-C or SIGTERM; raises when a server ends by itself. The embedded Postgres is started again."""
+    next_look = time.monotonic()
     try:
         while True:
             servers.require_all_alive()
+            if time.monotonic() >= next_look:
+                _keep_postgres_running(settings)
+                next_look = time.monotonic() + POSTGRES_SECONDS
             time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
         say("ending the servers ...")
+
+
+def _keep_postgres_running(settings: Settings) -> None:
+    """Nobody else would: a Postgres that was killed has no supervisor, and schedules would fail from then on."""
+    if settings.database_url is not None:
+        return
+    server = embedded_postgres(settings)
+    if not server.is_running():
+        say("the embedded Postgres had ended; starting it again")
+        server.start()
 
 
 def _announce(url: str, servers: Servers, as_json: bool) -> None:

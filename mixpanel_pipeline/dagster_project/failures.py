@@ -33,7 +33,7 @@ def described_failures(**place: str) -> Iterator[None]:
 
 
 @contextmanager
-def tried_again(context: dg.OpExecutionContext, policy: dg.RetryPolicy) -> Iterator[None]:
+def tried_again(context: dg.AssetExecutionContext, policy: dg.RetryPolicy) -> Iterator[None]:
     """Another attempt of the op after an error, but not after an interruption.
 
     An op's own `retry_policy` is followed after interruptions too (dagster/_core/execution/plan/utils.py): a run

@@ -11,8 +11,8 @@ from mixpanel_pipeline.simulator.project import Project
 from mixpanel_pipeline.simulator.server import serve
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = _parser()
+def main(arguments: Sequence[str] | None = None, program: str = "python -m mixpanel_pipeline.simulator") -> None:
+    parser = _parser(program)
     given = parser.parse_args(arguments)
     project = Project(
         project_id=given.project_id,
@@ -35,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     serve(project, port=given.port, url_file=given.url_file)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mixpanel_pipeline.simulator",
+        prog=program,
         description="A stand-in for Mixpanel's raw Export API on this machine.",
         epilog=f"faults:\n{fault_table()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -54,8 +54,19 @@ def build_event_sync(
 
 
 def build_storage(settings: Settings) -> LakeStorage:
-    """The lake that `settings` describe."""
-    return LakeStorage(settings.lake_address, settings.pipeline_home / "scratch")
+    """The lake that `settings` describe.
+
+    Raises:
+        SettingsError: LAKE_URL has a protocol that fsspec does not know, or whose package is not installed.
+    """
+    try:
+        return LakeStorage(settings.lake_address, settings.pipeline_home / "scratch")
+    except (ValueError, ImportError) as error:
+        protocol = settings.lake_address.partition("://")[0]  # what comes after it may hold a password
+        raise SettingsError(
+            f"LAKE_URL: got an address with {protocol!r} ({' '.join(str(error).split())}); it takes a directory or an "
+            "fsspec address whose package is installed, for s3:// by: pip install -e '.[s3]' -c constraints.txt"
+        ) from None
 
 
 def build_recipe(settings: Settings) -> str:

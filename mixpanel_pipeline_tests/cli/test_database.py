@@ -25,11 +25,19 @@ def test_migrations_go_back_and_forth(run: Run) -> None:
     assert json.loads(run("migrate", "--json").stdout) == {"applied": NAMES}
 
 
-@pytest.mark.usefixtures("on_database")
-def test_rollback_to_what_was_never_applied(run: Run) -> None:
+def test_rollback_to_what_there_never_was(run: Run, tmp_path: Path) -> None:
     finished = run("rollback", "--to", "9999")
+    assert finished.returncode == 2
+    assert "--to 9999: there is no such migration; there are 0000 (none), 0001_" in finished.stderr
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.usefixtures("on_database")
+def test_rollback_to_what_is_not_applied(run: Run) -> None:
+    run("rollback")
+    finished = run("rollback", "--to", NAMES[-1])
     assert finished.returncode == 1
-    assert "9999 is not applied; applied are:" in finished.stderr
+    assert f"{NAMES[-1]} is not applied; applied are:" in finished.stderr
 
 
 @pytest.mark.usefixtures("on_database")

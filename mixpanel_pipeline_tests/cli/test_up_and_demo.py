@@ -1,14 +1,17 @@
 """`up` and `demo` as a person runs them: servers answer, and nothing is left when they end."""
 
+import contextlib
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 import requests
 
@@ -73,6 +76,33 @@ def test_up_says_which_child_died(environment: dict[str, str], tmp_path: Path) -
         wait_until_gone(pid)
 
 
+@pytest.mark.usefixtures("project")
+def test_up_starts_a_killed_embedded_postgres_again(environment: dict[str, str], tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "home" / "postgres")
+    port = str(free_port("127.0.0.1"))
+    with started(environment, tmp_path, "up", "--port", port, "--json") as process:
+        first_line(process)
+        killed = int((server.data / "postmaster.pid").read_text().splitlines()[0])
+        psutil.Process(killed).kill()
+        wait_until_gone(killed)
+        wait_until_answering(server, process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(END_SECONDS) == 0
+    assert "the embedded Postgres had ended; starting it again" in (tmp_path / "stderr").read_text()
+    assert not server.is_running()
+
+
+def wait_until_answering(server: EmbeddedPostgres, process: subprocess.Popen[str]) -> None:
+    """Until somebody else has started the server."""
+    deadline = time.monotonic() + END_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(server.url()):
+            return
+        time.sleep(0.5)
+    raise AssertionError("the embedded Postgres was not started again")
+
+
 def test_up_on_a_port_that_is_taken(run: Run, project: SimulatorServer) -> None:
     finished = run("up", "--port", project.url.rsplit(":", 1)[1])
     assert finished.returncode == 2
@@ -105,4 +135,4 @@ def test_the_demo_after_a_crash(run: Run, environment: dict[str, str], tmp_path:
         process.wait()
     finished = run("demo", "--once", "--days", "1", "--events-per-day", "50")
     assert finished.returncode == 0, finished.stderr
-    assert "7 of 7 checks passed" in finished.stdout
+    assert "8 of 8 checks passed" in finished.stdout

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -55,8 +56,13 @@ def test_bad_usage(run: Run, arguments: list[str], part: str) -> None:
     ("settings", "line"),
     [
         ({"SYNC_WINDOW_DAYS": "many"}, "SYNC_WINDOW_DAYS: got 'many'; it takes days of the first sync"),
-        ({"DATABASE_URL": "mysql://root:hunter2@db/x"}, "DATABASE_URL: got a value that cannot be used"),
-        ({"MIXPANEL_START_DATE": str(TODAY + timedelta(days=9))}, "MIXPANEL_START_DATE lies in the future"),
+        ({"DATABASE_URL": "mysql://root:hunter2@db/x"}, "DATABASE_URL: got a value (not shown), which is no"),
+        (
+            {"MIXPANEL_START_DATE": str(TODAY + timedelta(days=9))},
+            f"MIXPANEL_START_DATE: got '{TODAY + timedelta(days=9)}', which lies in the future; it takes",
+        ),
+        ({"PIPELINE_HOME": "/dev/null"}, "PIPELINE_HOME: got '/dev/null'; it takes a directory that can be made"),
+        ({"PIPELINE_HOME": "/proc/none/here"}, "PIPELINE_HOME: got '/proc/none/here'; it takes a directory"),
     ],
 )
 def test_bad_settings(run: Run, settings: dict[str, str], line: str) -> None:
@@ -68,17 +74,39 @@ def test_bad_settings(run: Run, settings: dict[str, str], line: str) -> None:
     assert "hunter2" not in finished.stdout + finished.stderr
 
 
-@pytest.mark.usefixtures("on_database")
-def test_sync_without_credentials_begins_nothing(run: Run) -> None:
-    finished = run("sync")
+@pytest.mark.parametrize("command", ["sync", "up"])
+def test_without_credentials_nothing_is_begun(run: Run, tmp_path: Path, command: str) -> None:
+    finished = run(command)
     assert finished.returncode == 2
     assert finished.stderr.startswith("MIXPANEL_PROJECT_ID: not set")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_lake_that_cannot_be_had(run: Run, tmp_path: Path) -> None:
+    credentials = {"MIXPANEL_PROJECT_ID": "1", "MIXPANEL_SECRET": "x"}
+    finished = run("sync", "--json", LAKE_URL="ipod://me:hunter2@host/lake", **credentials)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("LAKE_URL: got an address with 'ipod' (")
+    assert json.loads(finished.stdout) == {"error": finished.stderr.strip(), "exit_code": 2}
+    assert "hunter2" not in finished.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_usage_error_keeps_no_start_date(run: Run, tmp_path: Path) -> None:
+    assert run("sync", "--from", "2001-01-01", "--to", "2001-01-02").returncode == 2
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_simulators_help_has_the_commands_name(run: Run) -> None:
+    finished = run("simulate", "--help")
+    assert finished.returncode == 0
+    assert finished.stdout.startswith("usage: mixpanel-pipeline simulate ")
 
 
 def test_a_database_out_of_reach(run: Run) -> None:
     finished = run("status", DATABASE_URL="postgresql://somebody:hunter2@127.0.0.1:1/nowhere")
     assert finished.returncode == 1
-    assert "cannot connect to 127.0.0.1/nowhere" in finished.stderr
+    assert "cannot connect to 127.0.0.1:1/nowhere" in finished.stderr
     assert "Check DATABASE_URL" in finished.stderr
     assert "hunter2" not in finished.stderr
     assert "Traceback" not in finished.stderr

@@ -25,9 +25,12 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     [
         ("MIXPANEL_PROJECT_ID", "my project", "it takes the project's number"),
         ("MIXPANEL_RESIDENCY", "mars", "us, eu or in"),
-        ("MIXPANEL_DATA_URL", "data.mixpanel.com", "base URL"),
-        ("MIXPANEL_QUERY_URL", "ftp://mixpanel.com", "base URL"),
-        ("MIXPANEL_TIMEZONE", "Mars/Olympus", "the project's IANA time zone"),
+        ("MIXPANEL_PROJECT_ID", "0", "it takes the project's number"),
+        ("MIXPANEL_DATA_URL", "data.mixpanel.com", "starts with https:// and names a host"),
+        ("MIXPANEL_DATA_URL", "https://", "names a host"),
+        ("MIXPANEL_DATA_URL", "https://[::1", "names a host"),
+        ("MIXPANEL_QUERY_URL", "ftp://mixpanel.com", "starts with https://"),
+        ("MIXPANEL_TIMEZONE", "Mars/Olympus", "an IANA time zone such as UTC or America/New_York"),
         ("MIXPANEL_TIME_MODE", "local", "utc, or project"),
         ("MIXPANEL_EVENTS", "some", "tracked (the catalog's events) or all"),
         ("MIXPANEL_START_DATE", "2025-13-01", "YYYY-MM-DD"),
@@ -35,9 +38,9 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("SYNC_WINDOW_DAYS", "0", "a number from 1"),
         ("SYNC_WINDOW_DAYS", "many", "a number from 1"),
         ("SYNC_OVERLAP_HOURS", "-1", "a number from 0"),
-        ("SYNC_EVENTS_WARNING", "0", "sync_is_incremental"),
-        ("SYNC_SECONDS_WARNING", "soon", "sync_is_incremental"),
-        ("WATERMARK_HOURS_WARNING", "0", "watermark_advances"),
+        ("SYNC_EVENTS_WARNING", "0", "a number from 1"),
+        ("SYNC_SECONDS_WARNING", "soon", "a number from 1"),
+        ("WATERMARK_HOURS_WARNING", "0", "a number from 1"),
     ],
 )
 def test_one_line_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str) -> None:
@@ -51,16 +54,31 @@ def test_one_line_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, name: str,
 
 
 def test_a_start_date_in_the_future(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIXPANEL_START_DATE", str(datetime.now(UTC).date() + timedelta(days=2)))
-    with pytest.raises(SettingsError, match="MIXPANEL_START_DATE lies in the future"):
+    later = datetime.now(UTC).date() + timedelta(days=2)
+    monkeypatch.setenv("MIXPANEL_START_DATE", str(later))
+    expected = (
+        f"MIXPANEL_START_DATE: got '{later}', which lies in the future; it takes first daily partition, YYYY-MM-DD"
+    )
+    with pytest.raises(SettingsError, match=expected):
         load_settings()
 
 
-def test_a_database_address_that_cannot_be_used_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", f"mysql://root:{SECRET}@db/x")
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"mysql://root:{SECRET}@db/x",
+        f"host=db password={SECRET}",
+        f"postgresql://root:{SECRET}/1@db/x",
+        f"postgresql://root:{SECRET}@1@db/x",
+        f"postgresql://root:{SECRET}%@db/x",
+    ],
+)
+def test_a_database_address_that_cannot_be_used_is_not_shown(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
     with pytest.raises(SettingsError) as raised:
         load_settings()
-    assert str(raised.value).startswith("DATABASE_URL: got a value that cannot be used; it takes Postgres 15")
+    assert str(raised.value).startswith("DATABASE_URL: got a value (not shown), which ")
+    assert "percent-encoded" in str(raised.value)
     assert SECRET not in "".join(traceback.format_exception(raised.value))
 
 
@@ -82,7 +100,19 @@ def test_an_error_of_another_variable_shows_no_secret(monkeypatch: pytest.Monkey
     assert SECRET not in str(raised.value)
 
 
+def test_a_home_that_is_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    with pytest.raises(SettingsError, match="it takes a directory that can be made and written"):
+        load_settings().make_home()
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setenv("PIPELINE_HOME", str(tmp_path / "loop" / "home"))
+    with pytest.raises(SettingsError, match="it takes a directory that can be made and written"):
+        load_settings().make_home()
+
+
 def test_the_start_date_is_chosen_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert load_settings().expected_start_date == datetime.now(UTC).date() - timedelta(days=DEFAULT_HISTORY_DAYS)
+    assert not (tmp_path / "home").exists()
     chosen = load_settings().start_date
     assert chosen == datetime.now(UTC).date() - timedelta(days=DEFAULT_HISTORY_DAYS)
     (tmp_path / "home" / "mixpanel_start_date").write_text("2024-02-29\n")

@@ -88,7 +88,13 @@ def measure_day(place: Workplace, events: int) -> None:
         ("unchanged day, the same bytes", same["seconds"], same["peak_megabytes"]),
     ]
     if shuffled:
-        rows.append(("unchanged day, its rows in another order", shuffled["seconds"], shuffled["peak_megabytes"]))
+        rows.append(
+            (
+                "unchanged day, its rows in another order (shuffled meanwhile by the simulator)",
+                shuffled["seconds"],
+                shuffled["peak_megabytes"],
+            )
+        )
     print("| what | seconds | events/s | x json.loads loop | peak MB |\n|---|---|---|---|---|")
     for name, seconds, memory in rows:
         print(f"| {name} | {seconds:.2f} | {events / seconds:,.0f} | {parse / seconds:.2f} | {memory or ''} |")

@@ -59,11 +59,15 @@ class StagedDay:
     directory: Path
     statistics: DayStatistics
     quarantine: Path | None
+    staged_files: list[str]
 
     def write(self) -> Path:
-        """Writes the deduplicated Parquet file and returns where it lies on scratch disk."""
+        """Writes the deduplicated Parquet file and returns where it lies on scratch disk. On a cursor of its own, so
+        that another thread may query the view partition_events meanwhile."""
         target = self.directory / "events.parquet"
-        copy_to_parquet(self.engine, read_sql("lake/kept_rows.sql"), target)
+        with self.engine.cursor() as cursor:
+            set_variables(cursor, {"staged": self.staged_files})
+            copy_to_parquet(cursor, read_sql("lake/kept_rows.sql"), target)
         return target
 
 
@@ -91,7 +95,8 @@ def staged_day(
             duplicates = _mark_duplicates(engine, staging.files)
             statistics = _statistics(engine, duplicates, repair)
             quarantine = staging.quarantine if repair.quarantined else None
-            yield StagedDay(engine, scratch, statistics, quarantine)
+            engine.execute(f"create view partition_events as {read_sql('lake/kept_rows.sql')}")
+            yield StagedDay(engine, scratch, statistics, quarantine, [str(path) for path in staging.files])
     except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InvalidInputException, OSError) as error:
         proof()  # what DuckDB stumbled over may be that the export is cut
         raise landing_error(place, error) from error
@@ -237,7 +242,7 @@ def _clock_variables(day: date, clock: WallClock) -> dict[str, Any]:
 
 def _mark_duplicates(engine: duckdb.DuckDBPyConnection, staged: list[Path]) -> int:
     set_variables(engine, {"staged": [str(path) for path in staged]})
-    engine.execute(f"create or replace temporary table duplicate_rows as {read_sql('lake/duplicate_rows.sql')}")
+    engine.execute(f"create or replace table duplicate_rows as {read_sql('lake/duplicate_rows.sql')}")
     return _row(engine, "select count(*) from duplicate_rows")[0]
 
 

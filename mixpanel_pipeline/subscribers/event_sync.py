@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -134,12 +135,19 @@ class _DayCommit:
             return self._commit_unchanged(fetched, before)
         if staged is None:
             raise AssertionError("an export without a staged day has the bytes of a stored partition")
+        # Postgres takes one core for the totals, and leaves the others to writing the partition meanwhile. The commit
+        # waits for both.
+        with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
+            return self._commit_changed(staged, writer.submit(self._write, fetched, staged), seconds)
+
+    def _write(self, fetched: FetchedExport, staged: StagedDay) -> tuple[RawPartition, int]:
+        """Puts the day's file into the lake; returns its manifest row and how many of its events are new."""
         started = time.monotonic()
         file = staged.write()
         new_events = self._count_new_events(staged, file)
         partition = self._publish(fetched, staged, file)
-        seconds["write"] = time.monotonic() - started
-        return self._commit_changed(staged, partition, new_events, seconds)
+        fetched.seconds["write"] = time.monotonic() - started
+        return partition, new_events
 
     def _commit_unchanged(self, fetched: FetchedExport, before: RawPartition) -> DayResult:
         partition = replace(before, fetched_at=self.fetched_at, wire_sha256=fetched.download.wire_sha256)
@@ -148,21 +156,21 @@ class _DayCommit:
             return self._finish(DayResult(partition, True, 0, 0, fetched.seconds))
 
     def _commit_changed(
-        self, staged: StagedDay, partition: RawPartition, new_events: int, seconds: dict[str, float]
+        self, staged: StagedDay, written: Future[tuple[RawPartition, int]], seconds: dict[str, float]
     ) -> DayResult:
         started = time.monotonic()
         with self.connection.transaction():
             self.connection.execute(
                 "create temporary table new_contributions (like subscriber_daily_contributions) on commit drop"
             )
-            local_file = [str(self.scratch / "kept.parquet")]
-            copy_contributions(self.connection, "new_contributions", staged.engine, local_file, self.scratch)
+            copy_contributions(self.connection, "new_contributions", staged.engine, self.scratch)
             seconds["contributions"] = time.monotonic() - started
             lock_totals(self.connection)
             self.connection.execute("select set_config('pipeline.export_day', %s, true)", [str(self.day)])
             self.connection.execute(read_sql("subscribers/add_day.sql"))
             changed = self.connection.execute("select count(*) from changed_contributions").fetchone()
             seconds["totals"] = time.monotonic() - started - seconds["contributions"]
+            partition, new_events = written.result()
             return self._finish(DayResult(partition, False, new_events, changed[0] if changed else 0, seconds))
 
     def _finish(self, result: DayResult) -> DayResult:
@@ -187,18 +195,16 @@ class _DayCommit:
         if filesystem is not None:
             staged.engine.register_filesystem(filesystem)
         old_file = self.sync.storage.address(before.file)
-        set_variables(staged.engine, {"new_file": str(file), "old_file": old_file})
         try:
-            row = staged.engine.execute(read_sql("lake/new_events.sql")).fetchone()
+            with staged.engine.cursor() as cursor:
+                set_variables(cursor, {"new_file": str(file), "old_file": old_file})
+                row = cursor.execute(read_sql("lake/new_events.sql")).fetchone()
         except UNREADABLE as error:
             self.sync.log(f"the stored partition of {self.day} cannot be read and is replaced: {error}")
             return without_comparing
         return row[0] if row else 0
 
     def _publish(self, fetched: FetchedExport, staged: StagedDay, file: Path) -> RawPartition:
-        # The lake's copy becomes the day's only with the commit; DuckDB reads the contributions from its own.
-        kept = self.scratch / "kept.parquet"
-        kept.hardlink_to(file)
         size = file.stat().st_size
         storage = self.sync.storage
         statistics: dict[str, Any] = asdict(staged.statistics)

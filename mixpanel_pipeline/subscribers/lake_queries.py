@@ -1,6 +1,7 @@
 """What the lake says of subscribers, computed by DuckDB and copied into Postgres without a Python object a row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -23,22 +24,45 @@ class LakeReadError(Exception):
 
 
 def copy_contributions(
-    connection: psycopg.Connection, table: str, engine: duckdb.DuckDBPyConnection, files: Sequence[str], scratch: Path
+    connection: psycopg.Connection, table: str, engine: duckdb.DuckDBPyConnection, scratch: Path
 ) -> int:
-    """Copies the contributions of all days in `files` into `table`; returns how many rows."""
+    """Copies the contributions of all days in the engine's view partition_events into `table`; returns how many
+    rows."""
     columns = catalog_sql.contribution_columns()
-    return _copy_query(connection, table, columns, engine, "subscribers/lake_contributions.sql", files, scratch)
+    return _copy_query(connection, table, columns, engine, "subscribers/lake_contributions.sql", scratch)
 
 
 def copy_totals(
     connection: psycopg.Connection, table: str, storage: LakeStorage, partitions: Sequence[RawPartition], scratch: Path
 ) -> int:
     """Copies every subscriber's totals, computed from all `partitions` at once, into `table`."""
+    if not partitions:
+        return 0
+    columns = catalog_sql.total_columns()
+    with stored_partitions(storage, partitions, scratch) as engine:
+        return _copy_query(connection, table, columns, engine, "subscribers/lake_totals.sql", scratch)
+
+
+@contextmanager
+def stored_partitions(
+    storage: LakeStorage, partitions: Sequence[RawPartition], scratch: Path
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An engine whose view partition_events is the rows of these partitions, of which there is one at least.
+
+    Raises:
+        LakeReadError: see `readable_files`.
+    """
     files = readable_files(storage, partitions)
-    with open_engine(scratch, storage.engine_filesystem()) as engine:
-        return _copy_query(
-            connection, table, catalog_sql.total_columns(), engine, "subscribers/lake_totals.sql", files, scratch
-        )
+    try:
+        with open_engine(scratch, storage.engine_filesystem()) as engine:
+            set_variables(engine, {"files": files})
+            engine.execute(f"create view partition_events as {read_sql('lake/stored_events.sql')}")
+            yield engine
+    except UNREADABLE as error:
+        raise LakeReadError(
+            f"a raw partition in the lake cannot be read ({str(error).splitlines()[0]}): find its day in the file's "
+            "path and run `mixpanel-pipeline sync --full`, which lands every day of the window again"
+        ) from error
 
 
 def readable_files(storage: LakeStorage, partitions: Sequence[RawPartition]) -> list[str]:
@@ -70,21 +94,11 @@ def _copy_query(
     columns: Sequence[str],
     engine: duckdb.DuckDBPyConnection,
     query: str,
-    files: Sequence[str],
     scratch: Path,
 ) -> int:
-    if not files:
-        return 0
     rows_file = scratch / f"{table}.csv"
-    set_variables(engine, {"files": list(files)})
     quoted = str(rows_file).replace("'", "''")
-    try:
-        written = engine.execute(f"copy ({read_sql(query)}\n) to '{quoted}' (format csv, header false)").fetchone()
-    except UNREADABLE as error:
-        raise LakeReadError(
-            f"a raw partition in the lake cannot be read ({str(error).splitlines()[0]}): find its day in the file's "
-            "path and run `mixpanel-pipeline sync --full`, which lands every day of the window again"
-        ) from error
+    written = engine.execute(f"copy ({read_sql(query)}\n) to '{quoted}' (format csv, header false)").fetchone()
     statement = SQL("copy {} ({}) from stdin (format csv)").format(
         Identifier(table), SQL(", ").join(map(Identifier, columns))
     )

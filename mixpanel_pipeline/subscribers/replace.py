@@ -8,10 +8,9 @@ from pathlib import Path
 
 import psycopg
 
-from mixpanel_pipeline.lake.engine import open_engine
 from mixpanel_pipeline.lake.manifest import RawPartition, read_partitions
 from mixpanel_pipeline.lake.storage import LakeStorage
-from mixpanel_pipeline.subscribers.lake_queries import copy_contributions, copy_totals, readable_files
+from mixpanel_pipeline.subscribers.lake_queries import copy_contributions, copy_totals, stored_partitions
 from mixpanel_pipeline.subscribers.locks import lock_totals, lock_totals_for_reading
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.sql_files import read_sql
@@ -93,10 +92,10 @@ def lake_contributions(
 ) -> Iterator[int]:
     """Temporary table lake_contributions holding what the partitions add; yields its rows."""
     connection.execute("create temporary table lake_contributions (like subscriber_daily_contributions) on commit drop")
-    with open_engine(scratch, storage.engine_filesystem()) as engine:
-        rows = copy_contributions(
-            connection, "lake_contributions", engine, readable_files(storage, partitions), scratch
-        )
+    rows = 0
+    if partitions:
+        with stored_partitions(storage, partitions, scratch) as engine:
+            rows = copy_contributions(connection, "lake_contributions", engine, scratch)
     connection.execute("analyze lake_contributions")
     yield rows
 

@@ -17,7 +17,8 @@ timed as (
         -- (reference/mixpanel.md A1.3).
         coalesce(try_cast(extracted."time" as double), epoch_us(try_cast(extracted."time" as timestamptz)) / 1e6) as wall_seconds,
         -- The first non-empty of these is who the event counts for (spec section 5).
-        coalesce(replace(nullif(extracted."distinct_id", ''), chr(0), chr(65533)), replace(nullif(extracted."$distinct_id", ''), chr(0), chr(65533)), replace(nullif(extracted."user_id", ''), chr(0), chr(65533)), replace(nullif(extracted."$user_id", ''), chr(0), chr(65533)), replace(nullif(extracted."identified_id", ''), chr(0), chr(65533)), replace(nullif(extracted."$identified_id", ''), chr(0), chr(65533))) as identity,
+        -- Postgres' text has no NUL.
+        replace(coalesce(nullif(extracted."distinct_id", ''), nullif(extracted."$distinct_id", ''), nullif(extracted."user_id", ''), nullif(extracted."$user_id", ''), nullif(extracted."identified_id", ''), nullif(extracted."$identified_id", '')), chr(0), chr(65533)) as identity,
         -- Numbers as exact digits for Postgres' numeric: JSON numbers and numeric text; anything else is null.
         case when length(extracted."availableCopyCredits") <= 60
             and regexp_full_match(extracted."availableCopyCredits", '\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*')
@@ -105,13 +106,13 @@ select
         try_cast(extracted."mp_processing_time_ms" as bigint),
         try_cast(try_cast(extracted."mp_processing_time_ms" as decimal(38, 6)) as bigint)
     ) as mp_processing_time_ms,
-    coalesce(replace(nullif(extracted."income", ''), chr(0), chr(65533))) as income,
-    coalesce(replace(nullif(extracted."netWorth", ''), chr(0), chr(65533)), replace(nullif(extracted."net_worth", ''), chr(0), chr(65533))) as net_worth,
-    coalesce(replace(nullif(extracted."investingActivity", ''), chr(0), chr(65533)), replace(nullif(extracted."investing_activity", ''), chr(0), chr(65533))) as investing_activity,
-    coalesce(replace(nullif(extracted."investingExperienceYears", ''), chr(0), chr(65533)), replace(nullif(extracted."investing_experience_years", ''), chr(0), chr(65533))) as investing_experience_years,
-    coalesce(replace(nullif(extracted."investingObjective", ''), chr(0), chr(65533)), replace(nullif(extracted."investing_objective", ''), chr(0), chr(65533))) as investing_objective,
-    coalesce(replace(nullif(extracted."investmentType", ''), chr(0), chr(65533)), replace(nullif(extracted."investment_type", ''), chr(0), chr(65533))) as investment_type,
-    coalesce(replace(nullif(extracted."acquisitionSurvey", ''), chr(0), chr(65533)), replace(nullif(extracted."acquisition_survey", ''), chr(0), chr(65533))) as acquisition_survey,
+    coalesce(nullif(extracted."income", '')) as income,
+    coalesce(nullif(extracted."netWorth", ''), nullif(extracted."net_worth", '')) as net_worth,
+    coalesce(nullif(extracted."investingActivity", ''), nullif(extracted."investing_activity", '')) as investing_activity,
+    coalesce(nullif(extracted."investingExperienceYears", ''), nullif(extracted."investing_experience_years", '')) as investing_experience_years,
+    coalesce(nullif(extracted."investingObjective", ''), nullif(extracted."investing_objective", '')) as investing_objective,
+    coalesce(nullif(extracted."investmentType", ''), nullif(extracted."investment_type", '')) as investment_type,
+    coalesce(nullif(extracted."acquisitionSurvey", ''), nullif(extracted."acquisition_survey", '')) as acquisition_survey,
     coalesce("digits availableCopyCredits", "digits available_copy_credits") as available_copy_credits,
     coalesce("digits buyingPower", "digits buying_power") as buying_power,
     coalesce("digits totalDeposits", "digits total_deposits") as total_deposits,

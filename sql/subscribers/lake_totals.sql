@@ -1,6 +1,6 @@
 -- Made from sql/templates/subscribers/lake_totals.sql.jinja by `make sql`; edit that.
--- DuckDB: REPLACE. Every total computed from the lake alone, over all days at once. Variable `files`: the Parquet
--- files of every day in the manifest.
+-- DuckDB: REPLACE. Every total computed from the lake alone, over all days at once. View partition_events:
+-- the rows of every day in the manifest.
 -- A property's value is the newest by (time, day, processing time, insert id). Events alike in all of that are told apart by
 -- their content's hash, so that every run decides alike; one comparable key a row costs half of comparing structs.
 with tracked as (
@@ -8,7 +8,7 @@ with tracked as (
         create_sort_key(
             time, 'ASC NULLS FIRST', export_day, 'ASC NULLS FIRST', mp_processing_time_ms, 'ASC NULLS FIRST', insert_id, 'ASC NULLS FIRST', row_hash, 'ASC NULLS FIRST'
         ) as version
-    from read_parquet(getvariable('files'), hive_partitioning = false)
+    from partition_events
     where subscriber_id is not null
         and event in ('DubAutoCopyInitiated', 'Viewed Portfolio Details', 'Viewed Creator Profile', 'AchTransferInitiated', 'Viewed Creator Paywall', 'SubscriptionCreated', '$ae_session', 'Viewed Discover Tab', 'Viewed Stripe Modal', 'Tapped Creator Card', 'Tapped Portfolio Card', 'BankAccountLinked')
 )
@@ -26,19 +26,19 @@ select
     count(*) filter (where event = 'Tapped Creator Card') as creator_card_taps,
     count(*) filter (where event = 'Tapped Portfolio Card') as portfolio_card_taps,
     bool_or(event = 'BankAccountLinked') as linked_bank_account,
-    arg_max(income, version) filter (where income is not null) as income,
+    replace(arg_max(income, version) filter (where income is not null), chr(0), chr(65533)) as income,
     max(time) filter (where income is not null) as income_at,
-    arg_max(net_worth, version) filter (where net_worth is not null) as net_worth,
+    replace(arg_max(net_worth, version) filter (where net_worth is not null), chr(0), chr(65533)) as net_worth,
     max(time) filter (where net_worth is not null) as net_worth_at,
-    arg_max(investing_activity, version) filter (where investing_activity is not null) as investing_activity,
+    replace(arg_max(investing_activity, version) filter (where investing_activity is not null), chr(0), chr(65533)) as investing_activity,
     max(time) filter (where investing_activity is not null) as investing_activity_at,
-    arg_max(investing_experience_years, version) filter (where investing_experience_years is not null) as investing_experience_years,
+    replace(arg_max(investing_experience_years, version) filter (where investing_experience_years is not null), chr(0), chr(65533)) as investing_experience_years,
     max(time) filter (where investing_experience_years is not null) as investing_experience_years_at,
-    arg_max(investing_objective, version) filter (where investing_objective is not null) as investing_objective,
+    replace(arg_max(investing_objective, version) filter (where investing_objective is not null), chr(0), chr(65533)) as investing_objective,
     max(time) filter (where investing_objective is not null) as investing_objective_at,
-    arg_max(investment_type, version) filter (where investment_type is not null) as investment_type,
+    replace(arg_max(investment_type, version) filter (where investment_type is not null), chr(0), chr(65533)) as investment_type,
     max(time) filter (where investment_type is not null) as investment_type_at,
-    arg_max(acquisition_survey, version) filter (where acquisition_survey is not null) as acquisition_survey,
+    replace(arg_max(acquisition_survey, version) filter (where acquisition_survey is not null), chr(0), chr(65533)) as acquisition_survey,
     max(time) filter (where acquisition_survey is not null) as acquisition_survey_at,
     arg_max(available_copy_credits, version) filter (where available_copy_credits is not null) as available_copy_credits,
     max(time) filter (where available_copy_credits is not null) as available_copy_credits_at,

@@ -23,12 +23,10 @@ def everything(warehouse: Warehouse) -> object:
 def break_function(warehouse: Warehouse, function: str, right: str, wrong: str) -> None:
     """Somebody changed it in the database."""
     with warehouse.connect() as connection:
-        row = connection.execute(
-            f"select pg_get_functiondef('{function}(jsonb)'::regprocedure)"  # pyright: ignore[reportArgumentType]
-        ).fetchone()
+        row = connection.execute("select pg_get_functiondef(%s::regprocedure)", [f"{function}(jsonb)"]).fetchone()
         assert row
         assert row[0].count(right) == 1
-        connection.execute(row[0].replace(right, wrong))
+        connection.execute(row[0].replace(right, wrong).encode())
 
 
 @pytest.mark.parametrize("seed", [1, 2, None])

@@ -11,7 +11,7 @@ from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.migrations import available_migrations, migrate, rollback
 from mixpanel_pipeline_tests.postgres.test_sql_api import EXAMPLE, UPSERTS, call, value
 
-SQL_API = catalog_sql.SQL_API.read_text()
+SQL_API = catalog_sql.SQL_API.read_bytes()
 WATERMARK = "select upsert_sync_watermark('mine', '2025-11-13T01:00:00Z', 5, 'note')"
 ROLES = "create role anybody; create role reader; grant select on all tables in schema public to reader"
 FUNCTIONS = "pg_proc where pronamespace = 'public'::regnamespace"
@@ -33,7 +33,9 @@ def test_only_the_service_role_may_call(warehouse: Warehouse) -> None:
         assert len(functions) == 11
         for role, may in (("service_role", True), ("anybody", False), ("reader", False)):
             for function in functions:
-                row = connection.execute("select has_function_privilege(%s, %s, 'execute')", [role, function]).fetchone()
+                row = connection.execute(
+                    "select has_function_privilege(%s, %s, 'execute')", [role, function]
+                ).fetchone()
                 assert row == (may,), (role, function)
         connection.rollback()
 
@@ -43,12 +45,12 @@ def test_only_the_service_role_may_call(warehouse: Warehouse) -> None:
 def test_calls_by_role(warehouse: Warehouse, statement: str, role: str, may: bool) -> None:
     with warehouse.connect() as connection:
         connection.execute(ROLES)
-        connection.execute(f"set local role {role}")  # pyright: ignore[reportArgumentType]
+        connection.execute(f"set local role {role}".encode())
         if may:
-            connection.execute(statement)  # pyright: ignore[reportArgumentType]
+            connection.execute(statement.encode())
         else:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                connection.execute(statement)  # pyright: ignore[reportArgumentType]
+                connection.execute(statement.encode())
         connection.rollback()
 
 
@@ -63,7 +65,7 @@ def test_the_service_role_writes_with_its_own_rights(warehouse: Warehouse) -> No
         connection.execute("reset role; revoke insert on subscribers_insights_v2 from service_role")
         connection.execute("set local role service_role")
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="subscribers_insights_v2"):
-            connection.execute("select upsert_subscribers_incremental('[{\"distinct_id\": \"b\"}]')")
+            connection.execute('select upsert_subscribers_incremental(\'[{"distinct_id": "b"}]\')')
 
 
 def test_tables_of_the_session_are_not_mistaken_for_ours(warehouse: Warehouse) -> None:
@@ -73,10 +75,11 @@ def test_tables_of_the_session_are_not_mistaken_for_ours(warehouse: Warehouse) -
             "create temporary table sync_watermarks (like public.sync_watermarks including all);"
             "set local search_path = pg_temp, public"
         )
-        connection.execute("select public.upsert_subscribers_incremental('[{\"distinct_id\": \"a\"}]')")
-        connection.execute(WATERMARK.replace("upsert", "public.upsert"))
+        connection.execute('select public.upsert_subscribers_incremental(\'[{"distinct_id": "a"}]\')')
+        connection.execute(WATERMARK.replace("upsert", "public.upsert").encode())
         counts = connection.execute(
-            "select (select count(*) from pg_temp.subscribers_insights_v2), (select count(*) from pg_temp.sync_watermarks),"
+            "select (select count(*) from pg_temp.subscribers_insights_v2), "
+            "(select count(*) from pg_temp.sync_watermarks), "
             "(select count(*) from public.subscribers_insights_v2), (select count(*) from public.sync_watermarks)"
         ).fetchone()
     assert counts == (0, 0, 1, 1)
@@ -84,7 +87,9 @@ def test_tables_of_the_session_are_not_mistaken_for_ours(warehouse: Warehouse) -
 
 def test_no_function_runs_with_its_owners_rights(warehouse: Warehouse) -> None:
     with warehouse.connect() as connection:
-        rows = connection.execute(f"select prosecdef, proconfig from {FUNCTIONS} and proname !~ '^mixpanel_'").fetchall()
+        rows = connection.execute(
+            f"select prosecdef, proconfig from {FUNCTIONS} and proname !~ '^mixpanel_'"
+        ).fetchall()
     assert not any(definer for definer, _ in rows)
     assert all("search_path=pg_catalog, public, pg_temp" in config for _, config in rows)
 
@@ -109,10 +114,10 @@ def test_a_missing_service_role_is_created_or_said_to_be_missing(
     with warehouse.connect() as connection:
         connection.add_notice_handler(lambda notice: notices.append(notice.message_primary or ""))
         connection.execute("alter role service_role rename to was_service_role")
-        connection.execute(f"create role manager {attribute}")  # pyright: ignore[reportArgumentType]
+        connection.execute(f"create role manager {attribute}".encode())
         connection.execute("grant usage, create on schema public to manager")
         for function in api_functions(connection):
-            connection.execute(f"drop function {function}")  # pyright: ignore[reportArgumentType]
+            connection.execute(f"drop function {function}".encode())
         connection.execute("alter table subscribers_insights_v2 owner to manager")
         connection.execute("alter table sync_watermarks owner to manager; set local role manager")
         connection.execute(SQL_API)

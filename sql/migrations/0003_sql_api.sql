@@ -192,6 +192,7 @@ create function upsert_subscribers_incremental(
 )
 language plpgsql
 set timezone = 'UTC'
+set enable_seqscan = off              -- a plan made while the table was empty is kept while it fills
 as $$
 #variable_conflict use_column
 begin
@@ -267,7 +268,11 @@ begin
     changed as materialized (
         select stored.distinct_id is null as is_new, person.distinct_id, target.*
         from person
-        left join subscribers_insights_v2 as stored on stored.distinct_id = person.distinct_id
+        -- By the primary key, person by person: a join would be planned for a thousand people and read the whole table
+        -- for one. `limit` keeps the planner from making a join of it.
+        left join lateral (
+            select * from subscribers_insights_v2 as row where row.distinct_id = person.distinct_id limit 1
+        ) as stored on true
         cross join lateral (
             select
                 coalesce(person.total_copies, stored.total_copies, 0) as total_copies,
@@ -345,6 +350,7 @@ create function upsert_subscribers_incremental_loop(
 )
 language plpgsql
 set timezone = 'UTC'
+set enable_seqscan = off              -- a plan made while the table was empty is kept while it fills
 as $$
 declare
     element record;
@@ -640,6 +646,7 @@ create function upsert_subscribers_incremental_add(
 )
 language plpgsql
 set timezone = 'UTC'
+set enable_seqscan = off              -- a plan made while the table was empty is kept while it fills
 as $$
 #variable_conflict use_column
 begin
@@ -704,7 +711,11 @@ begin
     changed as materialized (
         select stored.distinct_id is null as is_new, person.distinct_id, target.*
         from person
-        left join subscribers_insights_v2 as stored on stored.distinct_id = person.distinct_id
+        -- By the primary key, person by person: a join would be planned for a thousand people and read the whole table
+        -- for one. `limit` keeps the planner from making a join of it.
+        left join lateral (
+            select * from subscribers_insights_v2 as row where row.distinct_id = person.distinct_id limit 1
+        ) as stored on true
         cross join lateral (
             select
                 coalesce(stored.total_copies, 0) + coalesce(person.total_copies, 0) as total_copies,
@@ -782,6 +793,7 @@ create function upsert_subscribers_incremental_add_loop(
 )
 language plpgsql
 set timezone = 'UTC'
+set enable_seqscan = off              -- a plan made while the table was empty is kept while it fills
 as $$
 declare
     element record;

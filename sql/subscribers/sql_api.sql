@@ -271,7 +271,7 @@ begin
         -- By the primary key, person by person: a join would be planned for a thousand people and read the whole table
         -- for one. `limit` keeps the planner from making a join of it.
         left join lateral (
-            select * from subscribers_insights_v2 as row where row.distinct_id = person.distinct_id limit 1
+            select * from subscribers_insights_v2 as existing where existing.distinct_id = person.distinct_id limit 1
         ) as stored on true
         cross join lateral (
             select
@@ -714,7 +714,7 @@ begin
         -- By the primary key, person by person: a join would be planned for a thousand people and read the whole table
         -- for one. `limit` keeps the planner from making a join of it.
         left join lateral (
-            select * from subscribers_insights_v2 as row where row.distinct_id = person.distinct_id limit 1
+            select * from subscribers_insights_v2 as existing where existing.distinct_id = person.distinct_id limit 1
         ) as stored on true
         cross join lateral (
             select

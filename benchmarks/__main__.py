@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.baselines import seconds_to_inflate, seconds_to_parse
+from benchmarks.sql_api import measure_sql_api
 from mixpanel_pipeline.simulator import Project, SimulatorServer, write_day
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
@@ -23,15 +24,18 @@ PROPERTIES = 30
 
 
 def main() -> None:
-    """Prints one table a size, then REPLACE over many days."""
+    """Prints one table a size, then the SQL API, then REPLACE over many days."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--events", type=int, nargs="*", default=[100_000, 1_000_000, 5_000_000])
     parser.add_argument("--replace-days", type=int, default=30)
     parser.add_argument("--replace-events", type=int, default=1_000_000)
+    parser.add_argument("--no-sql-api", action="store_true", help="leave the upserts of profiles out")
     arguments = parser.parse_args()
     for events in arguments.events:
         with workplace() as place:
             measure_day(place, events)
+    if not arguments.no_sql_api:
+        measure_sql_api()
     if arguments.replace_days:
         with workplace() as place:
             measure_replace(place, arguments.replace_days, arguments.replace_events)

@@ -2,9 +2,14 @@
 
 The statements under `sql/` name every column, so that they can be read and run in psql as they stand; they are
 made from `sql/templates/`, and a test holds them equal.
+
+The SQL API is such a file too, but functions reach a database by a migration, and a migration never changes. So
+`python -m mixpanel_pipeline.catalog_sql 0004_portfolio_shares` puts the API as it is now at the end of that
+migration, and as the migrations before had it at the end of the rollback.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import jinja2
@@ -14,6 +19,10 @@ from mixpanel_pipeline import catalog
 SQL_DIRECTORY = Path(__file__).resolve().parent.parent / "sql"
 TEMPLATES = SQL_DIRECTORY / "templates"
 HEADER = "-- Made from sql/templates/{name} by `make sql`; edit that.\n"
+MIGRATIONS = SQL_DIRECTORY / "migrations"
+SQL_API = SQL_DIRECTORY / "subscribers" / "sql_api.sql"
+# What begins the copy of the API in a migration; the copy goes on to the file's end.
+API_MARK = "-- The SQL API as sql/subscribers/sql_api.sql had it at this migration.\n"
 
 
 def postgres_type(line: catalog.Property) -> str:
@@ -78,13 +87,37 @@ def rendered_files() -> dict[Path, str]:
     }
 
 
-def main() -> None:
-    """Writes every generated file whose text is out of date."""
+def api_of_migrations(before: str = "9999", migrations: Path = MIGRATIONS) -> str:
+    """The SQL API that the newest migration with a number below `before` leaves in the database, or ""."""
+    for path in sorted(migrations.glob("[0-9]*.sql"), reverse=True):
+        text = path.read_text()
+        if path.name[:4] < before[:4] and not path.name.endswith(".rollback.sql") and API_MARK in text:
+            return text.partition(API_MARK)[2]
+    return ""
+
+
+def current_api() -> str:
+    """The SQL API of this catalog, less the line that says what made it."""
+    return rendered_files()[SQL_API].partition("\n")[2]
+
+
+def write_api_migration(name: str, migrations: Path = MIGRATIONS) -> None:
+    """Puts the API at the end of migration `name` and of its rollback, in place of a copy that is there already."""
+    for suffix, api in ((".sql", current_api()), (".rollback.sql", api_of_migrations(name, migrations))):
+        path = migrations / f"{name}{suffix}"
+        own_part = path.read_text().partition(API_MARK)[0] if path.exists() else ""
+        path.write_text(own_part + API_MARK + api if api else own_part)
+
+
+def main(arguments: list[str]) -> None:
+    """Writes every generated file whose text is out of date, then the API into the migrations named."""
     for path, text in rendered_files().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
+    for name in arguments:
+        write_api_migration(name)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

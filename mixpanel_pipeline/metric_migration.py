@@ -4,9 +4,8 @@ import re
 from pathlib import Path
 
 from mixpanel_pipeline import catalog
-from mixpanel_pipeline.catalog_sql import SQL_DIRECTORY, postgres_type
+from mixpanel_pipeline.catalog_sql import API_MARK, MIGRATIONS, SQL_DIRECTORY, postgres_type, write_api_migration
 
-MIGRATIONS = SQL_DIRECTORY / "migrations"
 TABLES = ("subscriber_daily_contributions", "subscribers_insights_v2")
 
 
@@ -21,8 +20,9 @@ def catalog_columns() -> dict[str, str]:
 
 def missing_columns(migrations: Path = MIGRATIONS) -> dict[str, str]:
     """Catalog columns that no migration names yet."""
-    texts = [path.read_text() for path in migrations.glob("*.sql") if not path.name.endswith(".rollback.sql")]
-    named = set(re.findall(r"\w+", " ".join(texts)))
+    files = [path for path in migrations.glob("*.sql") if not path.name.endswith(".rollback.sql")]
+    tables = " ".join(path.read_text().partition(API_MARK)[0] for path in files)
+    named = set(re.findall(r"\w+", tables))
     return {name: definition for name, definition in catalog_columns().items() if name not in named}
 
 
@@ -37,6 +37,7 @@ def write_migration(migrations: Path = MIGRATIONS) -> Path | None:
     dropped = [f"alter table {table} drop column {name};" for table in reversed(TABLES) for name in columns]
     path.write_text("\n".join(added) + "\n")
     path.with_suffix(".rollback.sql").write_text("\n".join(dropped) + "\n")
+    write_api_migration(path.stem, migrations)
     return path
 
 

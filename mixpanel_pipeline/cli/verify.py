@@ -15,6 +15,7 @@ from mixpanel_pipeline.checks.equivalence import (
     partitions_follow_settings,
 )
 from mixpanel_pipeline.checks.freshness import no_missing_partitions, sync_is_incremental, watermark_advances
+from mixpanel_pipeline.checks.set_based import set_based_equals_loop
 from mixpanel_pipeline.checks.verdict import Verdict
 from mixpanel_pipeline.cli.days import Day, both_or_none
 from mixpanel_pipeline.cli.group import FAILED
@@ -55,6 +56,7 @@ def run_checks(settings: Settings, warehouse: Warehouse, days: tuple[date, date]
     ]
     if days is None:
         checks += [
+            lambda: set_based_equals_loop(warehouse),
             lambda: partitions_follow_settings(warehouse, build_recipe(settings)),
             lambda: no_missing_partitions(warehouse, calendar, now),
             lambda: watermark_advances(warehouse, calendar, now, settings.watermark_hours_warning),

@@ -13,6 +13,7 @@ from mixpanel_pipeline.checks.equivalence import (
     partitions_follow_settings,
 )
 from mixpanel_pipeline.checks.freshness import no_missing_partitions, sync_is_incremental, watermark_advances
+from mixpanel_pipeline.checks.set_based import set_based_equals_loop
 from mixpanel_pipeline.checks.verdict import Verdict
 from mixpanel_pipeline.dagster_project.asset_specs import CONTRIBUTIONS, RAW_EVENTS, TOTALS, WATERMARKS
 from mixpanel_pipeline.dagster_project.previews import table
@@ -29,6 +30,10 @@ def asset_checks() -> list[dg.AssetChecksDefinition]:
         _check(
             TOTALS, add_equals_replace, blocking=True,
             rule=lambda pipeline, _: add_equals_replace(pipeline.warehouse, pipeline.storage),
+        ),
+        _check(
+            TOTALS, set_based_equals_loop,
+            rule=lambda pipeline, _: set_based_equals_loop(pipeline.warehouse),
         ),
         _check(
             CONTRIBUTIONS, contributions_equal_lake,

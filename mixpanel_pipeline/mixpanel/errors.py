@@ -11,7 +11,7 @@ from typing import ClassVar
 
 
 def place_of(project_id: int | None, from_day: date, to_day: date) -> str:
-    """Where an export failed: `project 123, 2026-01-31` or `project 123, 2026-01-01 to 2026-01-31`."""
+    """Where an export or a count failed: `project 123, 2026-01-31` or `project 123, 2026-01-01 to 2026-01-31`."""
     days = f"{from_day}" if from_day == to_day else f"{from_day} to {to_day}"
     return f"project {project_id}, {days}"
 
@@ -78,7 +78,10 @@ class DateInTheFuture(PermanentMixpanelError):
 
 class PlanWithoutExport(PermanentMixpanelError):
     what = "The project's plan does not include this API"
-    fix = "Choose a Mixpanel plan with raw data export, or another project (MIXPANEL_PROJECT_ID)."
+    fix = (
+        "Choose a Mixpanel plan that has it (raw data export; reports need Growth or Enterprise), or another "
+        "project (MIXPANEL_PROJECT_ID)."
+    )
 
 
 class BadRequest(PermanentMixpanelError):
@@ -101,12 +104,29 @@ class ServerFailure(TransientMixpanelError):
 
 class ConnectionFailure(TransientMixpanelError):
     what = "The connection to Mixpanel failed"
-    fix = "Check the network, proxies (HTTPS_PROXY), and MIXPANEL_DATA_URL if it is set; then run it again."
+    fix = (
+        "Check the network, proxies (HTTPS_PROXY), and MIXPANEL_DATA_URL and MIXPANEL_QUERY_URL if they are "
+        "set; then run it again."
+    )
 
 
 class IncompleteExport(TransientMixpanelError):
     what = "The export broke off before its end, and what was stored before is kept"
     fix = "Run it again later; if one day keeps breaking off, ask Mixpanel's support about that day."
+
+
+class IncompleteAnswer(TransientMixpanelError):
+    what = "Mixpanel's answer is not whole or contradicts itself"
+    fix = "Run it again later; if it stays so, ask Mixpanel's support, with this message."
+
+
+class IncompleteSnapshot(TransientMixpanelError):
+    what = "The profiles could not be read as one whole, and what was stored before is kept"
+    fix = "Run it again later; if it stays so, ask Mixpanel's support, with this message."
+
+
+class SessionLost(IncompleteSnapshot):
+    what = "Mixpanel forgot the result in the middle of reading the profiles; what was stored before is kept"
 
 
 class RateLimited(TransientMixpanelError):

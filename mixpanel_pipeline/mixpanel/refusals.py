@@ -1,4 +1,4 @@
-"""Which error an answer other than 200 is (reference/mixpanel.md A1.6, A1.7).
+"""Which error an answer other than 200 is, or a 200 that bears one (reference/mixpanel.md A1.6, A1.7).
 
 The status alone does not tell: expired accounts get 400 as well as 401, a missing plan 402 or another 4xx.
 The export API answers errors as plain text, others of Mixpanel's APIs as JSON with `error`; both are read.
@@ -18,6 +18,7 @@ from mixpanel_pipeline.mixpanel.errors import (
     PlanWithoutExport,
     RateLimited,
     ServerFailure,
+    SessionLost,
     WrongCredentials,
 )
 
@@ -44,6 +45,9 @@ STATUSES: dict[int, type[MixpanelError]] = {
     408: ServerFailure,
 }
 
+# The session of a profile query has expired (engage-query.mdx); with which status is not known.
+UNCACHED = "uncached query"
+
 # One entry of the RateLimit header: "project";r=0;t=3600 (nothing remains, for 3600 seconds).
 EXHAUSTED = re.compile(r"^(?=.*;\s*r=0(?:;|$)).*;\s*t=(\d+(?:\.\d+)?)")
 HOURLY_LIMIT = re.compile(r"(\d+)/(\d+) queries running in the last hour")
@@ -54,6 +58,8 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, place: str) ->
     """The error that this answer is. `headers` are looked up whatever their case, as requests' are."""
     reason = _reason(body)
     detail = f"HTTP {status}: {reason}" if reason else f"HTTP {status}"
+    if UNCACHED in reason.lower():
+        return SessionLost(place, detail)
     if status == 429:
         return RateLimited(place, detail, _wait_seconds(headers, reason))
     if status >= 500:
@@ -65,6 +71,24 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, place: str) ->
         if text in reason.lower():
             return kind(place, detail)
     return STATUSES.get(status, BadRequest)(place, detail)
+
+
+def refusal_in_200(reason: str, place: str) -> MixpanelError:
+    """The error that a 200 bears: the Query API answered errors that way (mixpanel-data-export-js PR #31).
+
+    A text that is not known counts as a passing failure: Mixpanel would refuse what is wrong for good by a
+    status of its own, and trying again costs less than a person's attention.
+    """
+    reason = " ".join(reason.split())[:LONGEST_REASON]
+    detail = f"HTTP 200 with the error {reason!r}"
+    if UNCACHED in reason.lower():
+        return SessionLost(place, detail)
+    if "rate limit exceeded" in reason.lower():
+        return RateLimited(place, detail, _wait_seconds({}, reason))
+    for text, kind in TEXTS:
+        if text in reason.lower():
+            return kind(place, detail)
+    return ServerFailure(place, detail)
 
 
 def _reason(body: bytes) -> str:

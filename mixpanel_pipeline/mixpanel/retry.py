@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, stop_after_attempt
 
-from mixpanel_pipeline.mixpanel.errors import RateLimited, TransientMixpanelError
+from mixpanel_pipeline.mixpanel.errors import MixpanelError, RateLimited, TransientMixpanelError
 
 T = TypeVar("T")
 
@@ -46,8 +46,10 @@ def retrying(
     policy: RetryPolicy = RetryPolicy(),
     sleep: Callable[[float], None] = time.sleep,
     log: Callable[[str], None],
+    unless: tuple[type[MixpanelError], ...] = (),
 ) -> T:
-    """What `attempt` returns, in the first of `policy.attempts` attempts that does.
+    """What `attempt` returns, in the first of `policy.attempts` attempts that does. Errors that are named in
+    `unless` pass at once: the same request cannot succeed any more, whatever their kind says.
 
     Raises:
         MixpanelError: of the last attempt, unchanged.
@@ -59,8 +61,11 @@ def retrying(
             f"next in {state.upcoming_sleep:.0f} s: {_error(state)}"
         )
 
+    def worth_repeating(state: RetryCallState) -> bool:
+        return not isinstance(_error(state), unless) and policy.worth_repeating(state)
+
     repeat = Retrying(
-        retry=policy.worth_repeating,
+        retry=worth_repeating,
         stop=stop_after_attempt(policy.attempts),
         wait=policy.wait,
         sleep=sleep,

@@ -1,4 +1,4 @@
-"""A stand-in for Mixpanel's raw Export API: `python -m mixpanel_pipeline.simulator --help`."""
+"""A stand-in for Mixpanel's read APIs (exports, profiles, counts): `python -m mixpanel_pipeline.simulator --help`."""
 
 from mixpanel_pipeline.simulator.events import ABSENT, Event
 from mixpanel_pipeline.simulator.faults import FAULTS, FaultPlan, fault_table

@@ -23,8 +23,10 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m mixpa
         seed=given.seed,
         events_per_day=given.events_per_day,
         people=given.people,
+        profiles=given.profiles,
         first_day=datetime.now(UTC).date() - timedelta(days=given.days),
         limits=Limits() if given.no_limits else Limits.as_published(),
+        query_limits=Limits() if given.no_limits else Limits.of_queries(),
         cache_directory=given.cache_directory,
     )
     try:
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m mixpa
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
-        description="A stand-in for Mixpanel's raw Export API on this machine.",
+        description="A stand-in for Mixpanel's read APIs (export, profiles, counts) on this machine.",
         epilog=f"faults:\n{fault_table()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -48,12 +50,15 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--days", type=int, default=30, help="days of history before today (30)")
     parser.add_argument("--events-per-day", type=int, default=2_000)
     parser.add_argument("--people", type=int, default=200)
+    parser.add_argument("--profiles", type=int, default=200, help="profiles; the first are of the people (200)")
     parser.add_argument("--timezone", default="UTC", help="the project's IANA time zone")
     parser.add_argument("--time-mode", choices=("utc", "project"), default="utc")
     parser.add_argument("--project-id", type=int, default=12345)
     parser.add_argument("--username", default="demo-account")
     parser.add_argument("--secret", default="demo-secret")
-    parser.add_argument("--no-limits", action="store_true", help="without 60/hour, 3/second, 100 at a time")
+    parser.add_argument(
+        "--no-limits", action="store_true", help="without Mixpanel's limits by hour, second and at a time"
+    )
     parser.add_argument("--cache-directory", type=Path, help="keeps generated days between runs")
     parser.add_argument(
         "--fault",

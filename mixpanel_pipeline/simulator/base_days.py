@@ -61,12 +61,24 @@ class BaseDays:
     def serve_file(self, day: date, path: Path) -> None:
         self._served[day] = path
 
+    def is_served(self, day: date) -> bool:
+        return day in self._served
+
     def has(self, day: date) -> bool:
         if day in self._served:
             return True
         today = self.clock.today()
         first = self.first_day or today - timedelta(days=DEFAULT_HISTORY_DAYS)
         return self.shape.events > 0 and first <= day <= (self.last_day or today)
+
+    def drawn(self, day: date, selection: Selection) -> Iterator[tuple[str, int, int, int]]:
+        """Of a generated day what a report needs (event, time, person, insert id), without rendering it."""
+        rows = draw_day(day, self.shape, self.clock)
+        visible = slice(0, int(np.searchsorted(rows.processed_ms, selection.visible_ms, side="right")))
+        columns = (rows.times, rows.persons, rows.insert_ids)
+        for name, *values in zip(rows.names[visible].tolist(), *(c[visible].tolist() for c in columns), strict=True):
+            if selection.names is None or EVENT_NAMES[name] in selection.names:
+                yield EVENT_NAMES[name], *values
 
     def stream(self, day: date, selection: Selection) -> BinaryIO:
         """The day as gzip, without regard to `where`: the same bytes as long as nothing new is visible."""

@@ -23,15 +23,14 @@ class DroppableProtocol(H11Protocol):
         self.app_state = {**self.app_state, "transport": transport}
 
 
-class ExportResponse(Response):
+class StreamedResponse(Response):
     """Streams a body, and cuts the connection after it if the body says so."""
 
-    def __init__(self, body: Body, on_end: Callable[[], None]) -> None:
+    def __init__(self, body: Body, media_type: bytes, on_end: Callable[[], None]) -> None:
         super().__init__()
         self._body = body
         self._on_end: Callable[[], None] | None = on_end
-        # Whether Mixpanel sends a charset is not known; without one, careless clients read Latin-1.
-        self.raw_headers = [(b"content-type", b"text/plain")]
+        self.raw_headers = [(b"content-type", media_type)]
         if body.gzip:
             self.raw_headers.append((b"content-encoding", b"gzip"))
 

@@ -25,6 +25,7 @@ def control_routes(current_project: Callable[[], Project]) -> list[Route]:
     async def list_requests(_request: Request) -> Response:
         received = [
             {
+                "method": entry.method,
                 "path": entry.path,
                 "params": entry.params,
                 "status": entry.status,
@@ -90,9 +91,23 @@ def _delete(project: Project, body: Any) -> dict[str, Any]:
     return {"status": "ok"}
 
 
+def _set_profiles(project: Project, body: Any) -> dict[str, Any]:
+    """Takes one profile or a list, each with `distinct_id` and `properties`."""
+    for profile in body if isinstance(body, list) else [body]:
+        project.set_profile(**profile)
+    return {"status": "ok"}
+
+
+def _delete_profile(project: Project, body: Any) -> dict[str, Any]:
+    project.delete_profile(**body)
+    return {"status": "ok"}
+
+
 ACTIONS: dict[str, Action] = {
     "faults": _add_fault,
     "events": _add_events,
     "merge": _merge,
     "delete": _delete,
+    "profiles": _set_profiles,
+    "delete_profile": _delete_profile,
 }

@@ -65,8 +65,13 @@ def event_of_row(row: dict[str, Any], clock: ProjectClock) -> Event:
 
 
 def encode_row(row: dict[str, Any]) -> bytes:
-    """One line, as UTF-8 rather than escapes; a lone surrogate exists only as an escape."""
+    """One line of an export."""
+    return encode_json(row) + b"\n"
+
+
+def encode_json(value: Any) -> bytes:
+    """As UTF-8 rather than escapes; a lone surrogate exists only as an escape."""
     try:
-        return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
-        return json.dumps(row, separators=(",", ":")).encode() + b"\n"
+        return json.dumps(value, separators=(",", ":")).encode()

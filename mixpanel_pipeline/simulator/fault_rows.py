@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from mixpanel_pipeline.simulator.events import encode_row
+from mixpanel_pipeline.simulator.events import encode_json
 from mixpanel_pipeline.simulator.faults import Fault
 
 GARBAGE_LINE = b"<html>upstream connect error</html>\n"
@@ -84,7 +84,10 @@ def _odd(lines: Iterable[bytes], fault: Fault) -> Iterator[bytes]:
             continue
         row = json.loads(line)
         ODDITIES[fault.name](row["properties"])
-        encoded = encode_row(row)
-        if fault.name == "invalid_utf8":
-            encoded = encoded.replace("\ue000".encode(), b"\xff")
-        yield encoded
+        yield encode_odd(row, fault) + b"\n"
+
+
+def encode_odd(row: dict[str, Any], fault: Fault) -> bytes:
+    """What JSON in Python cannot hold is put in afterwards."""
+    encoded = encode_json(row)
+    return encoded.replace("\ue000".encode(), b"\xff") if fault.name == "invalid_utf8" else encoded

@@ -1,6 +1,6 @@
-"""What can go wrong with an export, by name, and which of it is switched on.
+"""What can go wrong with an answer, by name, and which of it is switched on.
 
-Every fault here was seen in production or is handled by a client of the API (reference A1.4, A1.6, A5).
+Every fault here was seen in production or is handled by a client of the API (reference A1.4, A1.6, A2, A5).
 """
 
 import threading
@@ -8,16 +8,46 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
-Stage = Literal["answer", "ending", "rows", "delay"]
+Api = Literal["export", "engage", "events"]
+Stage = Literal["answer", "ending", "rows", "delay", "json", "page", "profiles", "counts"]
+
+APIS_OF_STAGE: dict[Stage, tuple[Api, ...]] = {
+    "answer": ("export", "engage", "events"),
+    "delay": ("export", "engage", "events"),
+    "ending": ("export",),
+    "rows": ("export",),
+    "json": ("engage", "events"),
+    "page": ("engage",),
+    "profiles": ("engage",),
+    "counts": ("events",),
+}
+# Contents that are as odd in a profile as in an event.
+ROWS_OF_PROFILES_TOO = (
+    "nul_character",
+    "lone_surrogate",
+    "line_separator",
+    "big_integers",
+    "case_colliding_keys",
+    "invalid_utf8",
+)
 
 
 @dataclass(frozen=True)
 class FaultKind:
-    """`answer` replaces the response, `ending` spoils how the body ends, `rows` what is in it."""
+    """`answer` replaces the response, `delay` lets it wait.
+
+    Of an export `ending` spoils how the body ends, `rows` what is in it. Of the Query API's JSON `json` spoils
+    the whole, `page` what surrounds the profiles, `profiles` what is in them, `counts` a report's numbers.
+    """
 
     name: str
     stage: Stage
     sentence: str
+
+    @property
+    def apis(self) -> tuple[Api, ...]:
+        apis = APIS_OF_STAGE[self.stage]
+        return (*apis, "engage") if self.name in ROWS_OF_PROFILES_TOO else apis
 
 
 _TABLE: tuple[tuple[str, Stage, str], ...] = (
@@ -59,6 +89,24 @@ _TABLE: tuple[tuple[str, Stage, str], ...] = (
     ("empty_distinct_id", "rows", "`distinct_id` is empty text in the first `rows` (1)"),
     ("garbage_line", "rows", "one more line that is no JSON at all"),
     ("invalid_utf8", "rows", "a text with the byte FF in the first `rows` (1)"),
+    ("error_in_200", "json", '200 whose body is {"error": `error`} ("unknown error"), as the Query API does'),
+    ("cut_json", "json", "HTTP ends properly but the JSON is cut in half"),
+    ("dropped_json", "json", "the connection drops in the middle of the JSON"),
+    ("session_lost", "page", "the session of this page has expired: `request for page in uncached query`"),
+    ("other_session", "page", "the page bears another session's id"),
+    ("status_not_ok", "page", "a page whose `status` is not `ok`"),
+    ("page_without_results", "page", "a page that has no `results`"),
+    ("short_page", "page", "the page's last `rows` (1) people are missing"),
+    ("repeated_person", "page", "the page's first person is the last of the page before, instead of its own"),
+    ("wrong_total", "page", "the first page's `total` is `by` (1) too high"),
+    ("without_last_seen", "profiles", "no `$last_seen` in the first `rows` (1)"),
+    ("integer_distinct_ids", "profiles", "distinct ids made of digits come as integers"),
+    ("without_distinct_id", "profiles", "no `$distinct_id` in the first `rows` (1)"),
+    ("huge_property", "profiles", "10 MB (`bytes`) of text in `property` (income) of the first `rows` (1)"),
+    ("list_for_text", "profiles", "a list in `property` (income) of the first `rows` (1)"),
+    ("number_as_text", "profiles", "numeric text in `property` (buying_power) of the first `rows` (1)"),
+    ("text_for_number", "profiles", "text that is no number in `property` (buying_power) of the first `rows` (1)"),
+    ("counts_disagree", "counts", "`by` (1) more of `event` on `on` (the first of each that has any)"),
 )
 FAULTS: dict[str, FaultKind] = {row[0]: FaultKind(*row) for row in _TABLE}
 
@@ -71,20 +119,32 @@ def fault_table() -> str:
 
 @dataclass
 class Fault:
-    """A fault switched on: for how many more requests, for which day, with what parameters."""
+    """A fault switched on: for how many more requests, of which day, API and page, with what parameters."""
 
     name: str
     times: int | None = 1
     day: date | None = None
+    api: Api | None = None
+    page: int | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
     def stage(self) -> Stage:
         return FAULTS[self.name].stage
 
+    def concerns(self, api: Api, day: date | None, page: int | None) -> bool:
+        return (
+            api in FAULTS[self.name].apis
+            and self.api in (None, api)
+            and self.day in (None, day)
+            and self.page in (None, page)
+        )
+
     def described(self) -> dict[str, Any]:
         day = self.day.isoformat() if self.day else None
-        return {"name": self.name, "times": self.times, "day": day, **self.parameters}
+        narrowed = {"api": self.api, "page": self.page}
+        told = {name: value for name, value in narrowed.items() if value is not None}
+        return {"name": self.name, "times": self.times, "day": day, **told, **self.parameters}
 
 
 class FaultPlan:
@@ -94,14 +154,26 @@ class FaultPlan:
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
 
-    def add(self, name: str, times: int | None = 1, day: date | str | None = None, **parameters: Any) -> None:
-        """Switches a fault on for so many requests (None: until cleared), or only those from that day."""
+    def add(
+        self,
+        name: str,
+        times: int | None = 1,
+        day: date | str | None = None,
+        *,
+        api: Api | None = None,
+        page: int | None = None,
+        **parameters: Any,
+    ) -> None:
+        """Switches a fault on for so many requests (None: until cleared), or only those of an API, those from
+        that day, or those for that page of profiles."""
         if name not in FAULTS:
             raise ValueError(f"no fault is called {name!r}; there are {', '.join(FAULTS)}")
         if isinstance(day, str):
             day = date.fromisoformat(day)
+        if api is not None and api not in FAULTS[name].apis:
+            raise ValueError(f"fault {name!r} concerns {', '.join(FAULTS[name].apis)}, not {api!r}")
         with self._lock:
-            self._faults.append(Fault(name, times, day, parameters))
+            self._faults.append(Fault(name, times, day, api, page, parameters))
 
     def add_from_text(self, text: str) -> None:
         """Takes the command line's NAME, NAME:TIMES or NAME:always."""
@@ -118,14 +190,14 @@ class FaultPlan:
         with self._lock:
             return list(self._faults)
 
-    def take(self, from_date: date) -> list[Fault]:
+    def take(self, api: Api, day: date | None = None, page: int | None = None) -> list[Fault]:
         """What this request meets, counted down.
 
         Only one fault can answer, and then nothing else shows; only one can end a body. The others wait for
         a later request, so `502 twice, then terminated early` happens in that order.
         """
         with self._lock:
-            due = [fault for fault in self._faults if fault.day in (None, from_date)]
+            due = [fault for fault in self._faults if fault.concerns(api, day, page)]
             taken = self._together(due)
             for fault in taken:
                 if fault.times is not None:

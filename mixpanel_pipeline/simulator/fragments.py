@@ -63,8 +63,8 @@ def fragments_for(people: int, seed: int, properties: int) -> Fragments:
     moments = [_moment(moment_count, generator) for _ in range(VARIANTS)]
     return Fragments(
         heads=[f'{{"event":{_json(name)},"properties":{{"time":'.encode() for name in EVENT_NAMES],
-        persons=[b"," + _members(pairs) for pairs in persons],
-        variants=[b"," + _members(pairs) if pairs else b"" for pairs in moments],
+        persons=[b"," + members(pairs) for pairs in persons],
+        variants=[b"," + members(pairs) if pairs else b"" for pairs in moments],
         tails=[b"}}\n", b',"$import":true}}\n'],
     )
 
@@ -73,7 +73,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _members(pairs: list[tuple[str, Any]]) -> bytes:
+def members(pairs: list[tuple[str, Any]]) -> bytes:
     return ",".join(f"{_json(key)}:{_json(value)}" for key, value in pairs).encode()
 
 
@@ -107,7 +107,7 @@ def _person(number: int, generator: random.Random) -> list[tuple[str, Any]]:
         ("$user_id", distinct_id),
     ]
     answers = [
-        (_spelling(line, generator), generator.choice((*TEXT_VALUES[line.column], "", None))) for line in PERSON_TEXTS
+        (spelling_of(line, generator), generator.choice((*TEXT_VALUES[line.column], "", None))) for line in PERSON_TEXTS
     ]
     return [*identity, *_phone(generator), *answers]
 
@@ -122,14 +122,14 @@ def _device(generator: random.Random) -> list[tuple[str, Any]]:
     ]
 
 
-def _spelling(line: Property, generator: random.Random) -> str:
+def spelling_of(line: Property, generator: random.Random) -> str:
     return generator.choice(line.names)
 
 
 def _moment(count: int, generator: random.Random) -> list[tuple[str, Any]]:
     """What the app knew when the event happened: some catalog values and the app's own properties."""
     known = generator.sample(MOMENT_PROPERTIES, min(count, len(MOMENT_PROPERTIES), 6))
-    pairs = [(_spelling(line, generator), _value(line, generator)) for line in known]
+    pairs = [(spelling_of(line, generator), value_of(line, generator)) for line in known]
     own: list[tuple[str, Any]] = [
         ("screen_name", generator.choice(("Home", "Discover", "Portfolio", "Paywall"))),
         ("session_duration_seconds", round(generator.random() * 600, 3)),
@@ -139,7 +139,7 @@ def _moment(count: int, generator: random.Random) -> list[tuple[str, Any]]:
     return [*pairs, *own[: count - len(pairs)]]
 
 
-def _value(line: Property, generator: random.Random) -> Any:
+def value_of(line: Property, generator: random.Random) -> Any:
     """Numbers come as numbers, as text, empty, null, and rarely as something that is no number at all."""
     if line.kind == "text":
         return generator.choice((*TEXT_VALUES[line.column], "", None))

@@ -1,4 +1,5 @@
-"""Mixpanel's rate limits of the export API: per project 60 an hour (rolling), 3 a second, 100 at a time.
+"""Mixpanel's rate limits, per project: exports 60 an hour (rolling), 3 a second, 100 at a time; queries
+(profiles, reports) 60 an hour and 5 at a time.
 
 Numbers are from docs reference/rate-limits.mdx; headers and bodies are those of Query API 429s as seen by
 mixpanel-headless, since export's own are not published. Whether refused calls count is not known: they do
@@ -45,16 +46,26 @@ class Limits:
 
     @classmethod
     def as_published(cls) -> "Limits":
+        """Those of the export API."""
         return cls(per_hour=60, per_second=3, concurrent=100)
 
-    def admit(self) -> TooMany | None:
-        """Counts the request in, or says why not. Whoever is admitted calls `release` at the end."""
+    @classmethod
+    def of_queries(cls) -> "Limits":
+        """Those of the Query API, which has no limit a second."""
+        return cls(per_hour=60, concurrent=5)
+
+    def admit(self, *, counted: bool = True) -> TooMany | None:
+        """Counts the request in, or says why not. Whoever is admitted calls `release` at the end.
+
+        What is not `counted` costs nothing of the hour, but still takes a place among those running.
+        """
         now = self.clock()
         while self._admitted and self._admitted[0] <= now - HOUR:
             self._admitted.popleft()
-        refused = self._refusal(now)
+        refused = self._refusal(now) if counted else self._too_many_running()
         if refused is None:
-            self._admitted.append(now)
+            if counted:
+                self._admitted.append(now)
             self.running += 1
         return refused
 
@@ -67,17 +78,21 @@ class Limits:
             wait = max(1, math.ceil(self._admitted[0] + HOUR - now)) if count else HOUR
             reason = f"the rate limit ({count + 1}/{self.per_hour} queries running in the last hour)"
             return TooMany(reason, self._headers(f'"project";r=0;t={wait}', self._room(), wait))
-        if self.concurrent is not None and self.running >= self.concurrent:
-            reason = f"the concurrency limit ({self.running + 1}/{self.concurrent} queries running concurrently)"
-            return TooMany(reason, self._headers(self._left(count), '"project-concurrency";r=0;t=10', 10))
+        too_many_running = self._too_many_running()
+        if too_many_running is not None:
+            return too_many_running
         last_second = sum(1 for moment in self._admitted if moment > now - 1)
         if self.per_second is not None and last_second >= self.per_second:
             reason = f"the rate limit ({last_second + 1}/{self.per_second} queries running in the last second)"
             return TooMany(reason, self._headers('"project";r=0;t=1', self._room(), 1))
         return None
 
-    def _left(self, count: int) -> str:
-        return f'"project";r={(self.per_hour or 60) - count}'
+    def _too_many_running(self) -> TooMany | None:
+        if self.concurrent is None or self.running < self.concurrent:
+            return None
+        reason = f"the concurrency limit ({self.running + 1}/{self.concurrent} queries running concurrently)"
+        left = f'"project";r={(self.per_hour or 60) - len(self._admitted)}'
+        return TooMany(reason, self._headers(left, '"project-concurrency";r=0;t=10', 10))
 
     def _room(self) -> str:
         return f'"project-concurrency";r={max(0, (self.concurrent or 100) - self.running)}'

@@ -1,10 +1,10 @@
-"""A Mixpanel project as its export API shows it: generated days, and events that tests store in it."""
+"""A Mixpanel project as its read APIs show it: generated days and profiles, and what tests store in it."""
 
 import hashlib
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -13,10 +13,13 @@ from typing import Any, BinaryIO, NamedTuple
 from mixpanel_pipeline.simulator.authentication import Credentials
 from mixpanel_pipeline.simulator.base_days import BaseDays, Selection
 from mixpanel_pipeline.simulator.changes import Change, Deletion, Merge, changed_lines
-from mixpanel_pipeline.simulator.events import Absent, Event, encode_row
+from mixpanel_pipeline.simulator.engage_sessions import EngageSessions
+from mixpanel_pipeline.simulator.events import ABSENT, Absent, Event, encode_row
 from mixpanel_pipeline.simulator.faults import FaultPlan
 from mixpanel_pipeline.simulator.generated_days import DayShape
+from mixpanel_pipeline.simulator.generated_profiles import GeneratedProfiles
 from mixpanel_pipeline.simulator.limits import Limits
+from mixpanel_pipeline.simulator.profiles import Profiles
 from mixpanel_pipeline.simulator.project_clock import ProjectClock, TimeMode
 from mixpanel_pipeline.simulator.where import matches
 
@@ -29,13 +32,24 @@ class ReceivedRequest(NamedTuple):
     params: dict[str, str]
     status: int
     time: datetime
+    method: str = "GET"
+
+
+class Occurrence(NamedTuple):
+    """An event as a report sees it: equal ones are duplicates. `time` is the wire's, in seconds."""
+
+    event: str
+    time: int
+    distinct_id: Hashable
+    insert_id: Hashable
 
 
 class Project:
     """What a project holds, who may read it, and what goes wrong with it.
 
     Generated days lie between `first_day` (90 days ago) and `last_day` (today) if `events_per_day` is above
-    zero. An event shows in the export once its processing time is not after the project's now.
+    zero. An event shows in the export once its processing time is not after the project's now. `profiles` is
+    how many generated ones there are; the first belong to the `people` of the generated days.
     """
 
     def __init__(
@@ -49,23 +63,28 @@ class Project:
         seed: int = 1,
         events_per_day: int = 0,
         people: int = 100,
+        profiles: int = 0,
         first_day: date | None = None,
         last_day: date | None = None,
         today: Callable[[], date | datetime] | None = None,
         project_secret: str | None = None,
         properties: int = 30,
         limits: Limits | None = None,
+        query_limits: Limits | None = None,
         maximum_range_days: int = MAXIMUM_RANGE_DAYS,
         cache_directory: Path | None = None,
     ) -> None:
         self.credentials = Credentials(project_id, username, secret, project_secret or secret)
         self.clock = ProjectClock(timezone, time_mode, today)
         self.limits = limits or Limits()
+        self.query_limits = query_limits or Limits()
         self.faults = FaultPlan()
         self.requests: list[ReceivedRequest] = []
         self.maximum_range_days = maximum_range_days
         self.seed = seed
         shape = DayShape(events_per_day, people, seed, properties)
+        self.profiles = Profiles(GeneratedProfiles(profiles, shape))
+        self.engage_sessions = EngageSessions(seed)
         self._base = BaseDays(shape, self.clock, first_day, last_day, cache_directory)
         self._events: defaultdict[date, list[Event]] = defaultdict(list)
         self._event_count = 0
@@ -111,8 +130,9 @@ class Project:
         )
 
     def merge(self, old_id: str, new_id: str, fraction: float = 1.0) -> None:
-        """Moves the stored rows of one identity to another."""
+        """Moves the stored rows of one identity to another, and its profile at once."""
         self._change(Merge(old_id, new_id, fraction))
+        self.profiles.merge(old_id, new_id)
 
     def delete(
         self,
@@ -130,6 +150,14 @@ class Project:
         if events:
             numbers = {event if isinstance(event, int) else event.number for event in events}
             self._change(Deletion(lambda event: event.number in numbers, soft), generated=False)
+
+    def set_profile(self, distinct_id: str | int, properties: Mapping[str, Any]) -> None:
+        """Gives the person this profile, whatever they had; `profiles` has more: update, get, ids."""
+        self.profiles.set(distinct_id, properties)
+
+    def delete_profile(self, distinct_id: str | int) -> None:
+        """Deletes the profile alone: the person's events stay."""
+        self.profiles.delete(distinct_id)
 
     def serve_file(self, day: date, path: Path) -> None:
         """Answers that day from a .jsonl or .jsonl.gz file of well-formed lines, all of them visible."""
@@ -157,6 +185,25 @@ class Project:
                     yield from _selected(json.loads(line), selection)
         for row in rows:
             yield from _selected(row, selection)
+
+    def occurrences(self, day: date, selection: Selection) -> Iterator[Occurrence]:
+        """The day's events as reports count them: without what was deleted softly, and a made-up insert id
+        for each event that has none, since those are never duplicates."""
+        with self._lock:
+            changes = list(self._base_changes)
+            stored = [event for event in self._events.get(day, ()) if _shows(event, selection)]
+        if self._base.has(day) and not changes and not self._base.is_served(day):
+            yield from map(Occurrence._make, self._base.drawn(day, selection))
+        elif self._base.has(day):
+            for line in changed_lines(self._base.lines(day, selection), changes, self.clock):
+                properties = (row := json.loads(line))["properties"]
+                insert_id = properties.get("$insert_id", object())
+                yield Occurrence(row["event"], properties["time"], properties.get("distinct_id"), insert_id)
+        for event in stored:
+            if not event.soft_deleted:
+                insert_id = object() if event.insert_id is ABSENT else event.insert_id
+                time = self.clock.wire_seconds(event.time_seconds)
+                yield Occurrence(event.event, time, event.distinct_id, insert_id)
 
     def _change(self, change: Change, *, generated: bool = True) -> None:
         with self._lock:

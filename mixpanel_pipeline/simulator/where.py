@@ -107,10 +107,12 @@ def processed_bounds(expression: Expression) -> tuple[float, float]:
 
 
 def _property(scope: str, name: str, row: dict[str, Any]) -> Any:
+    if scope == "user":
+        return row.get("user", {}).get(name, UNDEFINED)
     properties = row["properties"]
-    if name == "$time" and scope != "user":
+    if name == "$time":
         return _datetime(properties.get("time", UNDEFINED))
-    # The plain `time` column cannot be filtered (embulk-input-mixpanel); profiles are not simulated.
+    # The plain `time` column cannot be filtered (embulk-input-mixpanel).
     if scope != "properties" or name == "time":
         return UNDEFINED
     return properties.get("distinct_id" if name == "$distinct_id" else name, UNDEFINED)

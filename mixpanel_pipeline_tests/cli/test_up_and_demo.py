@@ -135,4 +135,4 @@ def test_the_demo_after_a_crash(run: Run, environment: dict[str, str], tmp_path:
         process.wait()
     finished = run("demo", "--once", "--days", "1", "--events-per-day", "50")
     assert finished.returncode == 0, finished.stderr
-    assert "8 of 8 checks passed" in finished.stdout
+    assert "9 of 9 checks passed" in finished.stdout

@@ -31,7 +31,7 @@ def test_all_pass_where_all_is_well(loaded: Dagster):
     assert {name: evaluation.passed for name, evaluation in found.items()} == dict.fromkeys(
         (
             "add_equals_replace", "contributions_equal_lake", "no_quarantined_events", "events_lie_within_their_day",
-            "partitions_follow_settings",
+            "partitions_follow_settings", "set_based_equals_loop",
             "watermark_advances", "sync_is_incremental", "no_missing_partitions",
         ),
         True,

@@ -106,6 +106,7 @@ def test_checks(dagster: Dagster):
     }
     assert keys == {
         (TOTALS, "add_equals_replace", True),
+        (TOTALS, "set_based_equals_loop", False),
         (CONTRIBUTIONS, "contributions_equal_lake", False),
         (RAW, "no_quarantined_events", False),
         (RAW, "events_lie_within_their_day", False),

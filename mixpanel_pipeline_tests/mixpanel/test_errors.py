@@ -111,6 +111,8 @@ def test_a_secret_that_the_answer_repeats_is_blotted_out(serve_bytes, budget, tm
         (408, b"", errors.ServerFailure),
         (418, b"", errors.BadRequest),
         (599, b"date range", errors.ServerFailure),
+        (400, b'{"error": "request for page in uncached query for params: {}"}', errors.SessionLost),
+        (500, b"request for page in uncached query", errors.SessionLost),
     ],
 )
 def test_status_and_text_decide_the_kind(status, body, kind) -> None:

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from mixpanel_pipeline.mixpanel.errors import (
     IncompleteExport,
+    IncompleteSnapshot,
     MixpanelError,
     RateLimited,
     ServerFailure,
+    SessionLost,
     WrongCredentials,
     place_of,
 )
@@ -90,6 +92,16 @@ def test_what_repeating_cannot_mend_passes_at_once(error: BaseException) -> None
         run()
     assert raised.value is error
     assert run.attempts.count == 1
+
+
+def test_what_the_caller_excepts_passes_at_once_and_the_rest_is_repeated() -> None:
+    attempts = Attempts(ServerFailure(PLACE), SessionLost(PLACE), ServerFailure(PLACE))
+    with pytest.raises(SessionLost):
+        retrying(
+            attempts, policy=WITHOUT_JITTER, sleep=lambda _seconds: None, log=lambda _message: None,
+            unless=(IncompleteSnapshot,),
+        )  # fmt: skip
+    assert attempts.count == 2
 
 
 def test_a_rate_limit_waits_as_long_as_mixpanel_says() -> None:

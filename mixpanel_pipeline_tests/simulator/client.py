@@ -36,6 +36,31 @@ class Client:
     def names(self, **params: Any) -> list[str]:
         return [row["event"] for row in self.rows(**params)]
 
+    def query(self, path: str, *, method: str = "POST", params: Any = None, data: Any = None, json: Any = None):
+        return requests.request(
+            method,
+            f"{self.server.url}/api/{path}",
+            params={"project_id": "12345", **(params or {})},
+            data=data,
+            json=json,
+            auth=("demo-account", "demo-secret"),
+            timeout=30,
+        )
+
+    def engage(self, **params: Any) -> dict[str, Any]:
+        response = self.query("query/engage", data=params)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def people(self, **params: Any) -> list[dict[str, Any]]:
+        """Everybody, as the documentation says to page: until a page is not full."""
+        page = self.engage(**params)
+        people = page["results"]
+        while len(page["results"]) == page["page_size"]:
+            page = self.engage(**params, session_id=page["session_id"], page=page["page"] + 1)
+            people += page["results"]
+        return people
+
 
 def add_events(project: Project, count: int) -> None:
     for number in range(count):

@@ -96,6 +96,22 @@ def test_events_over_http(project: Project, client: Client) -> None:
     assert len(project.requests) == 3
 
 
+def test_profiles_over_http(project: Project, client: Client) -> None:
+    address = f"{client.server.url}/simulator"
+    requests.post(f"{address}/profiles", json={"distinct_id": "a", "properties": {"plan": 1}}, timeout=30)
+    requests.post(f"{address}/profiles", json=[{"distinct_id": n, "properties": {}} for n in ("b", 3)], timeout=30)
+    requests.post(f"{address}/delete_profile", json={"distinct_id": "b"}, timeout=30)
+    fault = {"name": "short_page", "times": 1, "day": None, "page": 0, "rows": 2}
+    assert requests.post(f"{address}/faults", json=fault, timeout=30).json()["active"] == [fault]
+    assert client.engage()["results"] == []
+    assert client.people() == [
+        {"$distinct_id": "a", "$properties": {"plan": 1}},
+        {"$distinct_id": 3, "$properties": {}},
+    ]
+    [first, *_] = requests.get(f"{address}/requests", timeout=30).json()
+    assert (first["method"], first["path"]) == ("POST", "/api/query/engage")
+
+
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize(
     ("path", "body"),
@@ -106,6 +122,8 @@ def test_events_over_http(project: Project, client: Client) -> None:
         ("events", "1"),
         ("merge", '{"old": "a"}'),
         ("delete", '{"predicate": "all"}'),
+        ("profiles", '{"id": "a"}'),
+        ("faults", '{"name": "cut_gzip", "api": "engage"}'),
     ],
 )
 def test_bad_control_requests_say_what_is_wrong(client: Client, path: str, body: str) -> None:

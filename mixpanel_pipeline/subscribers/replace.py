@@ -93,9 +93,10 @@ def lake_contributions(
     """Temporary table lake_contributions holding what the partitions add; yields its rows."""
     connection.execute("create temporary table lake_contributions (like subscriber_daily_contributions) on commit drop")
     rows = 0
-    if partitions:
-        with stored_partitions(storage, partitions, scratch) as engine:
-            rows = copy_contributions(connection, "lake_contributions", engine, scratch)
+    # Day by day: memory then does not grow with the number of days.
+    for partition in partitions:
+        with stored_partitions(storage, [partition], scratch) as engine:
+            rows += copy_contributions(connection, "lake_contributions", engine, scratch)
     connection.execute("analyze lake_contributions")
     yield rows
 

@@ -59,7 +59,7 @@ def check_calls(warehouse: Warehouse, form: str, history: list[tuple[str, list[R
 
 ALLOWED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 quick = settings(max_examples=60, deadline=None, suppress_health_check=ALLOWED)
-thorough = settings(max_examples=1500, deadline=None, suppress_health_check=ALLOWED)
+thorough = settings(max_examples=300, deadline=None, suppress_health_check=ALLOWED)
 
 
 @pytest.mark.parametrize("form", ["set", "loop"])

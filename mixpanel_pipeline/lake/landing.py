@@ -9,9 +9,9 @@ from typing import Any
 
 import duckdb
 
-from mixpanel_pipeline.lake.completeness import CompleteExport, inflated_chunks
+from mixpanel_pipeline.lake.completeness import CompleteExport
 from mixpanel_pipeline.lake.engine import MEMORY_LIMIT, THREADS, open_engine, set_variables
-from mixpanel_pipeline.lake.repair import RepairResult, repair_lines
+from mixpanel_pipeline.lake.repair import RepairResult, filled_lines, repair_lines
 from mixpanel_pipeline.lake.wall_clock import WallClock
 from mixpanel_pipeline.mixpanel.export import Download
 from mixpanel_pipeline.warehouse.sql_files import read_sql
@@ -190,12 +190,7 @@ class _Staging:
 
     def _require_all_lines(self, source: Path, rows: int) -> None:
         """Blank lines are no rows; any other difference would be a lost event."""
-        filled = sum(
-            1
-            for block in _blocks_of_lines(source, self.download.encoding, self.place)
-            for line in block
-            if line.strip()
-        )
+        filled = sum(1 for _ in filled_lines(source, self.download.encoding, self.place))
         if rows != filled:
             raise LandingError(f"{self.place}: {filled} lines came, {rows} were read; this is a bug, please report it")
 
@@ -217,14 +212,6 @@ def copy_to_parquet(engine: duckdb.DuckDBPyConnection, query: str, target: Path)
             return
         finally:
             engine.execute(f"set threads = {THREADS}; set memory_limit = '{MEMORY_LIMIT}'")
-
-
-def _blocks_of_lines(source: Path, encoding: str, place: str) -> Iterator[list[bytes]]:
-    rest = b""
-    for chunk in inflated_chunks(source, encoding, place):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield lines
-    yield [rest]
 
 
 def _clock_variables(day: date, clock: WallClock) -> dict[str, Any]:

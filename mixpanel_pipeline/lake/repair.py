@@ -48,7 +48,7 @@ def repair_lines(
     wanted = iter(bad_lines)
     next_bad = next(wanted, None)
     with repaired.open("w", encoding="utf-8") as good, quarantine.open("a", encoding="utf-8") as bad:
-        for number, line in enumerate(_filled_lines(source, encoding, place), start=1):
+        for number, line in enumerate(filled_lines(source, encoding, place), start=1):
             if next_bad is None:
                 break
             if number != next_bad:
@@ -67,7 +67,7 @@ def repair_lines(
     return result
 
 
-def _filled_lines(source: Path, encoding: str, place: str) -> Iterator[bytes]:
+def filled_lines(source: Path, encoding: str, place: str) -> Iterator[bytes]:
     """Lines that are not blank. Split on the byte of the line feed only: U+2028 stands inside texts (A1.3)."""
     rest = b""
     for chunk in inflated_chunks(source, encoding, place):

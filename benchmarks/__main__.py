@@ -1,22 +1,13 @@
 """`make bench`: what a day costs, beside bare decompression and parsing of the same bytes."""
 
 import argparse
-import json
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, timedelta
-from pathlib import Path
-from typing import Any
 
 from benchmarks.baselines import seconds_to_inflate, seconds_to_parse
+from benchmarks.profiles import measure_profiles
 from benchmarks.sql_api import measure_sql_api
-from mixpanel_pipeline.simulator import Project, SimulatorServer, write_day
-from mixpanel_pipeline.warehouse.connection import Warehouse
-from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
-from mixpanel_pipeline.warehouse.migrations import migrate
+from benchmarks.workplace import Workplace, workplace
+from mixpanel_pipeline.simulator import write_day
 
 DAY = date(2025, 11, 12)
 PEOPLE = 50_000
@@ -24,52 +15,24 @@ PROPERTIES = 30
 
 
 def main() -> None:
-    """Prints one table a size, then the SQL API, then REPLACE over many days."""
+    """Prints one table a size, then profiles, then the SQL API, then REPLACE over many days."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--events", type=int, nargs="*", default=[100_000, 1_000_000, 5_000_000])
     parser.add_argument("--replace-days", type=int, default=30)
     parser.add_argument("--replace-events", type=int, default=1_000_000)
+    parser.add_argument("--profiles", type=int, default=100_000, help="people of the snapshot; 0: none")
     parser.add_argument("--no-sql-api", action="store_true", help="leave the upserts of profiles out")
     arguments = parser.parse_args()
     for events in arguments.events:
         with workplace() as place:
             measure_day(place, events)
+    if arguments.profiles:
+        measure_profiles(arguments.profiles)
     if not arguments.no_sql_api:
         measure_sql_api()
     if arguments.replace_days:
         with workplace() as place:
             measure_replace(place, arguments.replace_days, arguments.replace_events)
-
-
-class Workplace:
-    """An empty warehouse, lake and simulator."""
-
-    def __init__(self, directory: Path, database_url: str, server: SimulatorServer) -> None:
-        self.directory = directory
-        self.database_url = database_url
-        self.server = server
-
-    def run(self, what: str, *days: date) -> dict[str, Any]:
-        """One load in a fresh process."""
-        command = [sys.executable, "-m", "benchmarks.load_day", what, self.database_url, str(self.directory)]
-        finished = subprocess.run(
-            [*command, self.server.url, *map(str, days)], stdout=subprocess.PIPE, text=True, check=True
-        )
-        return json.loads(finished.stdout.splitlines()[-1])
-
-
-@contextmanager
-def workplace() -> Iterator[Workplace]:
-    """Made in a temporary directory, and gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="mp-bench-") as directory:
-        postgres = EmbeddedPostgres(Path(directory) / "postgres")
-        database_url = postgres.start()
-        try:
-            migrate(Warehouse(database_url))
-            with SimulatorServer(Project()) as server:
-                yield Workplace(Path(directory), database_url, server)
-        finally:
-            postgres.stop()
 
 
 def measure_day(place: Workplace, events: int) -> None:
@@ -80,10 +43,10 @@ def measure_day(place: Workplace, events: int) -> None:
     place.server.project.serve_file(DAY, path)
     parse = seconds_to_parse(path)
     inflate = seconds_to_inflate(path)
-    first = place.run("load", DAY)
-    same = place.run("load", DAY)
+    first = place.run("benchmarks.load_day", "load", DAY)
+    same = place.run("benchmarks.load_day", "load", DAY)
     place.server.project.faults.add("shuffled_rows", times=None)
-    shuffled = place.run("load", DAY) if events <= 1_000_000 else None
+    shuffled = place.run("benchmarks.load_day", "load", DAY) if events <= 1_000_000 else None
     place.server.project.faults.clear()
     rows = [
         ("gzip -dc | wc -l", inflate, None),
@@ -117,8 +80,8 @@ def measure_replace(place: Workplace, days: int, events: int) -> None:
         path = place.directory / f"{day}.jsonl.gz"
         write_day(path, day, events, PEOPLE, number, properties=PROPERTIES)
         place.server.project.serve_file(day, path)
-    added = place.run("load", *wanted)
-    replaced = place.run("replace")
+    added = place.run("benchmarks.load_day", "load", *wanted)
+    replaced = place.run("benchmarks.load_day", "replace")
     print("| what | seconds | events/s | peak MB |\n|---|---|---|---|")
     for name, seconds, memory in (
         (f"backfill of {days} days by ADD", added["seconds"], added["peak_megabytes"]),

@@ -44,6 +44,12 @@ def extraction() -> str:
     return json.dumps(keys).replace("'", "''")
 
 
+def property_extraction() -> str:
+    """The same of a profile, whose id stands beside its properties."""
+    keys = dict.fromkeys((name for line in catalog.PROPERTIES for name in line.names), "VARCHAR")
+    return json.dumps(keys).replace("'", "''")
+
+
 def number_names() -> list[str]:
     """Spellings of all properties that are numbers."""
     return [name for line in catalog.PROPERTIES if line.kind == "number" for name in line.names]
@@ -67,6 +73,11 @@ def total_columns() -> list[str]:
     ]
 
 
+def profile_columns() -> list[str]:
+    """Columns of subscriber_profiles that a snapshot gives, in order."""
+    return ["distinct_id", *(line.column for line in catalog.PROPERTIES), "properties"]
+
+
 def rendered_files() -> dict[Path, str]:
     """What every generated file must hold, by its path."""
     environment = jinja2.Environment(
@@ -76,9 +87,10 @@ def rendered_files() -> dict[Path, str]:
     environment.globals.update(
         event_metrics=catalog.EVENT_METRICS, count_metrics=catalog.COUNT_METRICS, flag_metrics=catalog.FLAG_METRICS,
         properties=catalog.PROPERTIES, identity_properties=catalog.IDENTITY_PROPERTIES,
-        anonymous_prefix=catalog.ANONYMOUS_PREFIX, extraction=extraction(), number_names=number_names(),
+        anonymous_prefix=catalog.ANONYMOUS_PREFIX, extraction=extraction(),
+        property_extraction=property_extraction(), number_names=number_names(),
         total_columns=total_columns(),
-        contribution_columns=contribution_columns(),
+        contribution_columns=contribution_columns(), profile_columns=profile_columns(),
         postgres_type=postgres_type, literal=literal,
     )  # fmt: skip
     return {

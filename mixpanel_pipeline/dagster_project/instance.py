@@ -17,7 +17,7 @@ from mixpanel_pipeline.warehouse.connection import Warehouse
 
 # Dagster's tables live in a schema of their own; a managed Postgres may refuse a second database.
 SCHEMA = "dagster"
-INSTANCE_LOCK = 7_241_005
+INSTANCE_LOCK = 7_241_007
 
 # Three requests a second is Mixpanel's limit, so more than three exports at once only wait for each other.
 PARALLEL_EXPORTS = 3

@@ -68,6 +68,8 @@ def named_files(connection: psycopg.Connection) -> set[str]:
     """Every file that some row names."""
     rows = connection.execute(
         "select file from raw_partitions union all "
-        "select quarantine_file from raw_partitions where quarantine_file is not null"
+        "select quarantine_file from raw_partitions where quarantine_file is not null union all "
+        "select file from profile_snapshots where file is not null union all "
+        "select refused_file from profile_snapshots where refused_file is not null"
     ).fetchall()
     return {name for (name,) in rows}

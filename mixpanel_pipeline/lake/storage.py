@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Literal, get_args
 from uuid import uuid4
 
 import fsspec
@@ -14,6 +15,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 # A file that no manifest row names may belong to a run under way, or to a reader that began before the row changed.
 GARBAGE_AGE = timedelta(days=1)
+
+# What the files of a folder hold.
+Kind = Literal["events", "profiles"]
 
 
 class LakeStorage:
@@ -31,10 +35,10 @@ class LakeStorage:
         with tempfile.TemporaryDirectory(dir=self.scratch, prefix="day-") as directory:
             yield Path(directory)
 
-    def publish(self, local: Path, owner: str, day: date) -> str:
+    def publish(self, local: Path, owner: str, day: date, kind: Kind = "events") -> str:
         """Moves a finished file into the lake, durably, and returns its name there. `owner` is the database whose
         manifest will name it: several may share a lake, and each sweeps its own files only."""
-        name = f"events/{owner}/day={day}/{uuid4().hex}{''.join(local.suffixes)}"
+        name = f"{kind}/{owner}/day={day}/{uuid4().hex}{''.join(local.suffixes)}"
         target = f"{self.root}/{name}"
         if self.is_local:
             folder = Path(target).parent
@@ -65,11 +69,12 @@ class LakeStorage:
         names."""
         oldest_kept = (now or datetime.now(UTC)) - GARBAGE_AGE
         removed = []
-        for path, details in self.filesystem.find(f"{self.root}/events/{owner}", detail=True).items():
-            name = path.removeprefix(f"{self.root}/")
-            if name not in named and _modified(details) < oldest_kept:
-                self.filesystem.rm_file(path)
-                removed.append(name)
+        for kind in get_args(Kind):
+            for path, details in self.filesystem.find(f"{self.root}/{kind}/{owner}", detail=True).items():
+                name = path.removeprefix(f"{self.root}/")
+                if name not in named and _modified(details) < oldest_kept:
+                    self.filesystem.rm_file(path)
+                    removed.append(name)
         for directory in self.scratch.glob("day-*"):
             if datetime.fromtimestamp(directory.stat().st_mtime, UTC) < oldest_kept:
                 shutil.rmtree(directory, ignore_errors=True)

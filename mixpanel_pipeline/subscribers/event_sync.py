@@ -24,9 +24,9 @@ from mixpanel_pipeline.mixpanel.retry import RetryPolicy
 from mixpanel_pipeline.subscribers.identity import claim_database, database_id
 from mixpanel_pipeline.subscribers.lake_queries import UNREADABLE, copy_contributions
 from mixpanel_pipeline.subscribers.locks import day_lock, lock_totals
-from mixpanel_pipeline.subscribers.sync_log import complete_sync, logged_sync
+from mixpanel_pipeline.subscribers.sync_log import SOURCE, complete_sync, logged_sync
 from mixpanel_pipeline.subscribers.watermark import advance_watermark
-from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.connection import Warehouse, database_time
 from mixpanel_pipeline.warehouse.sql_files import read_sql
 
 logger = logging.getLogger(__name__)
@@ -84,13 +84,13 @@ class EventSync:
         with (
             self.warehouse.connect(autocommit=True) as connection,
             day_lock(connection, day, self.log),
-            logged_sync(self.warehouse, connection, mode, day) as log_id,
+            logged_sync(self.warehouse, connection, SOURCE, mode, {"export_day": str(day)}) as log_id,
             self.storage.scratch_directory() as scratch,
         ):
             owner = claim_database(connection, self.client.project_id)
             before = read_partition(connection, day)
             known = before.wire_sha256 if before and mode != "full" and self._is_current(before) else None
-            fetched_at = _database_time(connection)
+            fetched_at = database_time(connection)
             request = ExportRequest(day, day, self.events)
             with fetched_export(
                 self.client, request, self.calendar.wall_clock(day), scratch,
@@ -218,14 +218,6 @@ class _DayCommit:
             fetched_at=self.fetched_at,
             **statistics,
         )
-
-
-def _database_time(connection: psycopg.Connection) -> datetime:
-    """Postgres' clock, which marks of late days are told by too."""
-    row = connection.execute("select clock_timestamp()").fetchone()
-    if row is None:
-        raise AssertionError("select without from returns one row")
-    return row[0]
 
 
 def _log_metadata(result: DayResult) -> dict[str, Any]:

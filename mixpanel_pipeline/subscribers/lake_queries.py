@@ -29,7 +29,7 @@ def copy_contributions(
     """Copies the contributions of all days in the engine's view partition_events into `table`; returns how many
     rows."""
     columns = catalog_sql.contribution_columns()
-    return _copy_query(connection, table, columns, engine, "subscribers/lake_contributions.sql", scratch)
+    return copy_query(connection, table, columns, engine, "subscribers/lake_contributions.sql", scratch)
 
 
 def copy_totals(
@@ -40,7 +40,7 @@ def copy_totals(
         return 0
     columns = catalog_sql.total_columns()
     with stored_partitions(storage, partitions, scratch) as engine:
-        return _copy_query(connection, table, columns, engine, "subscribers/lake_totals.sql", scratch)
+        return copy_query(connection, table, columns, engine, "subscribers/lake_totals.sql", scratch)
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def readable_files(storage: LakeStorage, partitions: Sequence[RawPartition]) -> 
     return [storage.address(partition.file) for partition in partitions]
 
 
-def _copy_query(
+def copy_query(
     connection: psycopg.Connection,
     table: str,
     columns: Sequence[str],
@@ -96,6 +96,11 @@ def _copy_query(
     query: str,
     scratch: Path,
 ) -> int:
+    """Copies the rows of a DuckDB query (a file under sql/) into `table`; returns how many.
+
+    Raises:
+        LakeReadError: not all rows arrived.
+    """
     rows_file = scratch / f"{table}.csv"
     quoted = str(rows_file).replace("'", "''")
     written = engine.execute(f"copy ({read_sql(query)}\n) to '{quoted}' (format csv, header false)").fetchone()

@@ -14,6 +14,7 @@ import psycopg
 DAY_LOCK = 7_241_002
 TOTALS_LOCK = 7_241_003
 SWEEP_LOCK = 7_241_004
+PROFILES_LOCK = 7_241_006
 
 
 @contextmanager
@@ -28,6 +29,14 @@ def day_lock(connection: psycopg.Connection, day: date, log: Callable[[str], Non
 def sweep_lock(connection: psycopg.Connection, log: Callable[[str], None]) -> Iterator[None]:
     """One late sweep at a time."""
     with _session_lock(connection, SWEEP_LOCK, 0, "another late sweep", log):
+        yield
+
+
+@contextmanager
+def profiles_lock(connection: psycopg.Connection, log: Callable[[str], None]) -> Iterator[None]:
+    """Held from before a snapshot is asked for until it is committed, so that the newest snapshot is also the last
+    that is written."""
+    with _session_lock(connection, PROFILES_LOCK, 0, "another snapshot of profiles", log):
         yield
 
 

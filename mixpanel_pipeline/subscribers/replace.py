@@ -105,10 +105,14 @@ def lake_contributions(
 def lake_totals(
     connection: psycopg.Connection, storage: LakeStorage, partitions: Sequence[RawPartition], scratch: Path
 ) -> Iterator[int]:
-    """Temporary table lake_totals holding every person's totals by REPLACE; yields how many people."""
+    """Temporary table lake_totals holding every person's totals by REPLACE, the lake's events merged with profiles;
+    yields how many people."""
     connection.execute(
         "create temporary table lake_totals (like subscribers_insights_v2 including defaults) on commit drop"
     )
     people = copy_totals(connection, "lake_totals", storage, partitions, scratch)
     connection.execute("analyze lake_totals")
+    merged = connection.execute(read_sql("subscribers/merge_profiles.sql"))
+    merged.nextset()
+    people += merged.rowcount
     yield people

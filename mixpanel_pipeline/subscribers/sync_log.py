@@ -1,9 +1,8 @@
-"""One row of sync_logs for every day materialized: running, then completed with the day's commit, or failed."""
+"""One row of sync_logs for every sync: running, then completed with what it commits, or failed."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date
 from typing import Any
 
 import psycopg
@@ -18,17 +17,19 @@ RESTART_SECONDS = 15
 
 
 @contextmanager
-def logged_sync(warehouse: Warehouse, connection: psycopg.Connection, mode: str, day: date) -> Iterator[int]:
-    """Begins a row and yields its id; an exception completes it as failed. The caller holds the day's lock, so a
-    row of that day that is still running belongs to a process that died."""
+def logged_sync(
+    warehouse: Warehouse, connection: psycopg.Connection, source: str, mode: str, place: Mapping[str, str]
+) -> Iterator[int]:
+    """Begins a row and yields its id; an exception completes it as failed. `place` says of what part of the source
+    (export_day); the caller holds its lock, so a row of it that is still running belongs to a process that died."""
     connection.execute(
         "update sync_logs set status = 'failed', completed_at = clock_timestamp(), error = 'the process died' "
-        "where source = %s and status = 'running' and sync_metadata ->> 'export_day' = %s",
-        [SOURCE, str(day)],
+        "where source = %s and status = 'running' and sync_metadata @> %s::jsonb",
+        [source, json.dumps(place)],
     )
     row = connection.execute(
         "insert into sync_logs (source, mode, status, sync_metadata) values (%s, %s, 'running', %s) returning id",
-        [SOURCE, mode, json.dumps({"export_day": str(day)})],
+        [source, mode, json.dumps(place)],
     ).fetchone()
     log_id = row[0] if row else 0
     try:

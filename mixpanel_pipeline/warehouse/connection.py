@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -92,3 +93,11 @@ def describe(url: str) -> str:
     parts = conninfo_to_dict(url)
     port = f":{parts['port']}" if "port" in parts else ""
     return f"{parts.get('host', 'localhost')}{port}/{parts.get('dbname', '')}"
+
+
+def database_time(connection: psycopg.Connection) -> datetime:
+    """Postgres' clock, which everything stored is told by."""
+    row = connection.execute("select clock_timestamp()").fetchone()
+    if row is None:
+        raise AssertionError("select without from returns one row")
+    return row[0]

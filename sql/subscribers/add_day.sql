@@ -224,66 +224,138 @@ set
     lifetime_created_portfolios = again.lifetime_created_portfolios,
     lifetime_created_portfolios_at = again.lifetime_created_portfolios_at,
     first_event_time = again.first_event_time,
-    last_event_time = again.last_event_time
+    last_event_time = again.last_event_time,
+    updated_at = clock_timestamp()
 from (
     select
-        stored.distinct_id,
-        bool_or(stored.linked_bank_account) as linked_bank_account,
-        (array_agg(stored.income order by stored.income_at desc, stored.export_day desc)
-            filter (where stored.income_at is not null))[1] as income,
-        max(stored.income_at) as income_at,
-        (array_agg(stored.net_worth order by stored.net_worth_at desc, stored.export_day desc)
-            filter (where stored.net_worth_at is not null))[1] as net_worth,
-        max(stored.net_worth_at) as net_worth_at,
-        (array_agg(stored.investing_activity order by stored.investing_activity_at desc, stored.export_day desc)
-            filter (where stored.investing_activity_at is not null))[1] as investing_activity,
-        max(stored.investing_activity_at) as investing_activity_at,
-        (array_agg(stored.investing_experience_years order by stored.investing_experience_years_at desc, stored.export_day desc)
-            filter (where stored.investing_experience_years_at is not null))[1] as investing_experience_years,
-        max(stored.investing_experience_years_at) as investing_experience_years_at,
-        (array_agg(stored.investing_objective order by stored.investing_objective_at desc, stored.export_day desc)
-            filter (where stored.investing_objective_at is not null))[1] as investing_objective,
-        max(stored.investing_objective_at) as investing_objective_at,
-        (array_agg(stored.investment_type order by stored.investment_type_at desc, stored.export_day desc)
-            filter (where stored.investment_type_at is not null))[1] as investment_type,
-        max(stored.investment_type_at) as investment_type_at,
-        (array_agg(stored.acquisition_survey order by stored.acquisition_survey_at desc, stored.export_day desc)
-            filter (where stored.acquisition_survey_at is not null))[1] as acquisition_survey,
-        max(stored.acquisition_survey_at) as acquisition_survey_at,
-        (array_agg(stored.available_copy_credits order by stored.available_copy_credits_at desc, stored.export_day desc)
-            filter (where stored.available_copy_credits_at is not null))[1] as available_copy_credits,
-        max(stored.available_copy_credits_at) as available_copy_credits_at,
-        (array_agg(stored.buying_power order by stored.buying_power_at desc, stored.export_day desc)
-            filter (where stored.buying_power_at is not null))[1] as buying_power,
-        max(stored.buying_power_at) as buying_power_at,
-        (array_agg(stored.total_deposits order by stored.total_deposits_at desc, stored.export_day desc)
-            filter (where stored.total_deposits_at is not null))[1] as total_deposits,
-        max(stored.total_deposits_at) as total_deposits_at,
-        (array_agg(stored.total_deposit_count order by stored.total_deposit_count_at desc, stored.export_day desc)
-            filter (where stored.total_deposit_count_at is not null))[1] as total_deposit_count,
-        max(stored.total_deposit_count_at) as total_deposit_count_at,
-        (array_agg(stored.total_withdrawals order by stored.total_withdrawals_at desc, stored.export_day desc)
-            filter (where stored.total_withdrawals_at is not null))[1] as total_withdrawals,
-        max(stored.total_withdrawals_at) as total_withdrawals_at,
-        (array_agg(stored.total_withdrawal_count order by stored.total_withdrawal_count_at desc, stored.export_day desc)
-            filter (where stored.total_withdrawal_count_at is not null))[1] as total_withdrawal_count,
-        max(stored.total_withdrawal_count_at) as total_withdrawal_count_at,
-        (array_agg(stored.active_created_portfolios order by stored.active_created_portfolios_at desc, stored.export_day desc)
-            filter (where stored.active_created_portfolios_at is not null))[1] as active_created_portfolios,
-        max(stored.active_created_portfolios_at) as active_created_portfolios_at,
-        (array_agg(stored.lifetime_created_portfolios order by stored.lifetime_created_portfolios_at desc, stored.export_day desc)
-            filter (where stored.lifetime_created_portfolios_at is not null))[1] as lifetime_created_portfolios,
-        max(stored.lifetime_created_portfolios_at) as lifetime_created_portfolios_at,
+        person.distinct_id,
+        coalesce(bool_or(stored.linked_bank_account), false) as linked_bank_account,
+        case when profile.income is null or max(stored.income_at) > profile.changed_at
+            then (array_agg(stored.income order by stored.income_at desc, stored.export_day desc)
+                filter (where stored.income_at is not null))[1]
+            else profile.income end as income,
+        greatest(max(stored.income_at), case when profile.income is not null then profile.changed_at end) as income_at,
+        case when profile.net_worth is null or max(stored.net_worth_at) > profile.changed_at
+            then (array_agg(stored.net_worth order by stored.net_worth_at desc, stored.export_day desc)
+                filter (where stored.net_worth_at is not null))[1]
+            else profile.net_worth end as net_worth,
+        greatest(max(stored.net_worth_at), case when profile.net_worth is not null then profile.changed_at end) as net_worth_at,
+        case when profile.investing_activity is null or max(stored.investing_activity_at) > profile.changed_at
+            then (array_agg(stored.investing_activity order by stored.investing_activity_at desc, stored.export_day desc)
+                filter (where stored.investing_activity_at is not null))[1]
+            else profile.investing_activity end as investing_activity,
+        greatest(max(stored.investing_activity_at), case when profile.investing_activity is not null then profile.changed_at end) as investing_activity_at,
+        case when profile.investing_experience_years is null or max(stored.investing_experience_years_at) > profile.changed_at
+            then (array_agg(stored.investing_experience_years order by stored.investing_experience_years_at desc, stored.export_day desc)
+                filter (where stored.investing_experience_years_at is not null))[1]
+            else profile.investing_experience_years end as investing_experience_years,
+        greatest(max(stored.investing_experience_years_at), case when profile.investing_experience_years is not null then profile.changed_at end) as investing_experience_years_at,
+        case when profile.investing_objective is null or max(stored.investing_objective_at) > profile.changed_at
+            then (array_agg(stored.investing_objective order by stored.investing_objective_at desc, stored.export_day desc)
+                filter (where stored.investing_objective_at is not null))[1]
+            else profile.investing_objective end as investing_objective,
+        greatest(max(stored.investing_objective_at), case when profile.investing_objective is not null then profile.changed_at end) as investing_objective_at,
+        case when profile.investment_type is null or max(stored.investment_type_at) > profile.changed_at
+            then (array_agg(stored.investment_type order by stored.investment_type_at desc, stored.export_day desc)
+                filter (where stored.investment_type_at is not null))[1]
+            else profile.investment_type end as investment_type,
+        greatest(max(stored.investment_type_at), case when profile.investment_type is not null then profile.changed_at end) as investment_type_at,
+        case when profile.acquisition_survey is null or max(stored.acquisition_survey_at) > profile.changed_at
+            then (array_agg(stored.acquisition_survey order by stored.acquisition_survey_at desc, stored.export_day desc)
+                filter (where stored.acquisition_survey_at is not null))[1]
+            else profile.acquisition_survey end as acquisition_survey,
+        greatest(max(stored.acquisition_survey_at), case when profile.acquisition_survey is not null then profile.changed_at end) as acquisition_survey_at,
+        case when profile.available_copy_credits is null or max(stored.available_copy_credits_at) > profile.changed_at
+            then (array_agg(stored.available_copy_credits order by stored.available_copy_credits_at desc, stored.export_day desc)
+                filter (where stored.available_copy_credits_at is not null))[1]
+            else profile.available_copy_credits end as available_copy_credits,
+        greatest(max(stored.available_copy_credits_at), case when profile.available_copy_credits is not null then profile.changed_at end) as available_copy_credits_at,
+        case when profile.buying_power is null or max(stored.buying_power_at) > profile.changed_at
+            then (array_agg(stored.buying_power order by stored.buying_power_at desc, stored.export_day desc)
+                filter (where stored.buying_power_at is not null))[1]
+            else profile.buying_power end as buying_power,
+        greatest(max(stored.buying_power_at), case when profile.buying_power is not null then profile.changed_at end) as buying_power_at,
+        case when profile.total_deposits is null or max(stored.total_deposits_at) > profile.changed_at
+            then (array_agg(stored.total_deposits order by stored.total_deposits_at desc, stored.export_day desc)
+                filter (where stored.total_deposits_at is not null))[1]
+            else profile.total_deposits end as total_deposits,
+        greatest(max(stored.total_deposits_at), case when profile.total_deposits is not null then profile.changed_at end) as total_deposits_at,
+        case when profile.total_deposit_count is null or max(stored.total_deposit_count_at) > profile.changed_at
+            then (array_agg(stored.total_deposit_count order by stored.total_deposit_count_at desc, stored.export_day desc)
+                filter (where stored.total_deposit_count_at is not null))[1]
+            else profile.total_deposit_count end as total_deposit_count,
+        greatest(max(stored.total_deposit_count_at), case when profile.total_deposit_count is not null then profile.changed_at end) as total_deposit_count_at,
+        case when profile.total_withdrawals is null or max(stored.total_withdrawals_at) > profile.changed_at
+            then (array_agg(stored.total_withdrawals order by stored.total_withdrawals_at desc, stored.export_day desc)
+                filter (where stored.total_withdrawals_at is not null))[1]
+            else profile.total_withdrawals end as total_withdrawals,
+        greatest(max(stored.total_withdrawals_at), case when profile.total_withdrawals is not null then profile.changed_at end) as total_withdrawals_at,
+        case when profile.total_withdrawal_count is null or max(stored.total_withdrawal_count_at) > profile.changed_at
+            then (array_agg(stored.total_withdrawal_count order by stored.total_withdrawal_count_at desc, stored.export_day desc)
+                filter (where stored.total_withdrawal_count_at is not null))[1]
+            else profile.total_withdrawal_count end as total_withdrawal_count,
+        greatest(max(stored.total_withdrawal_count_at), case when profile.total_withdrawal_count is not null then profile.changed_at end) as total_withdrawal_count_at,
+        case when profile.active_created_portfolios is null or max(stored.active_created_portfolios_at) > profile.changed_at
+            then (array_agg(stored.active_created_portfolios order by stored.active_created_portfolios_at desc, stored.export_day desc)
+                filter (where stored.active_created_portfolios_at is not null))[1]
+            else profile.active_created_portfolios end as active_created_portfolios,
+        greatest(max(stored.active_created_portfolios_at), case when profile.active_created_portfolios is not null then profile.changed_at end) as active_created_portfolios_at,
+        case when profile.lifetime_created_portfolios is null or max(stored.lifetime_created_portfolios_at) > profile.changed_at
+            then (array_agg(stored.lifetime_created_portfolios order by stored.lifetime_created_portfolios_at desc, stored.export_day desc)
+                filter (where stored.lifetime_created_portfolios_at is not null))[1]
+            else profile.lifetime_created_portfolios end as lifetime_created_portfolios,
+        greatest(max(stored.lifetime_created_portfolios_at), case when profile.lifetime_created_portfolios is not null then profile.changed_at end) as lifetime_created_portfolios_at,
         min(stored.first_event_time) as first_event_time,
         max(stored.last_event_time) as last_event_time
-    from changed_contributions as changed
-    join subscriber_daily_contributions as stored on stored.distinct_id = changed.distinct_id
-    where changed.took_back
-    group by stored.distinct_id
+    from changed_contributions as person
+    left join subscriber_daily_contributions as stored on stored.distinct_id = person.distinct_id
+    left join subscriber_profiles as profile on profile.distinct_id = person.distinct_id and profile.deleted_at is null
+    where person.took_back
+    group by person.distinct_id, profile.distinct_id
 ) as again
-where totals.distinct_id = again.distinct_id;
+where totals.distinct_id = again.distinct_id and (
+    totals.linked_bank_account,
+    totals.income, totals.income_at,
+    totals.net_worth, totals.net_worth_at,
+    totals.investing_activity, totals.investing_activity_at,
+    totals.investing_experience_years, totals.investing_experience_years_at,
+    totals.investing_objective, totals.investing_objective_at,
+    totals.investment_type, totals.investment_type_at,
+    totals.acquisition_survey, totals.acquisition_survey_at,
+    totals.available_copy_credits, totals.available_copy_credits_at,
+    totals.buying_power, totals.buying_power_at,
+    totals.total_deposits, totals.total_deposits_at,
+    totals.total_deposit_count, totals.total_deposit_count_at,
+    totals.total_withdrawals, totals.total_withdrawals_at,
+    totals.total_withdrawal_count, totals.total_withdrawal_count_at,
+    totals.active_created_portfolios, totals.active_created_portfolios_at,
+    totals.lifetime_created_portfolios, totals.lifetime_created_portfolios_at,
+    totals.first_event_time, totals.last_event_time
+) is distinct from (
+    again.linked_bank_account,
+    again.income, again.income_at,
+    again.net_worth, again.net_worth_at,
+    again.investing_activity, again.investing_activity_at,
+    again.investing_experience_years, again.investing_experience_years_at,
+    again.investing_objective, again.investing_objective_at,
+    again.investment_type, again.investment_type_at,
+    again.acquisition_survey, again.acquisition_survey_at,
+    again.available_copy_credits, again.available_copy_credits_at,
+    again.buying_power, again.buying_power_at,
+    again.total_deposits, again.total_deposits_at,
+    again.total_deposit_count, again.total_deposit_count_at,
+    again.total_withdrawals, again.total_withdrawals_at,
+    again.total_withdrawal_count, again.total_withdrawal_count_at,
+    again.active_created_portfolios, again.active_created_portfolios_at,
+    again.lifetime_created_portfolios, again.lifetime_created_portfolios_at,
+    again.first_event_time, again.last_event_time
+);
 
--- A person whose contributions are all gone is gone.
+-- A person whose contributions are all gone, and who has no profile, is gone.
 delete from subscribers_insights_v2 as totals
 using changed_contributions as changed
-where totals.distinct_id = changed.distinct_id and changed.gone and totals.events_processed = 0;
+where totals.distinct_id = changed.distinct_id and changed.gone and totals.events_processed = 0
+    and not exists (
+        select from subscriber_profiles as profile
+        where profile.distinct_id = totals.distinct_id and profile.deleted_at is null
+    );

@@ -13,6 +13,8 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mixpanel_pipeline.alert_addresses import places_of_unusable, split_addresses
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 # How far back the first daily partition lies when MIXPANEL_START_DATE is not set.
@@ -99,6 +101,12 @@ class Settings(BaseSettings):
         ge=1,
         description="watermark_advances fails when the watermark is so many hours behind: a number from 1",
     )
+    alert_urls: SecretStr | None = Field(
+        default=None,
+        description="addresses that alerts go to, as Apprise writes them (https://github.com/caronc/apprise/wiki), "
+        "such as slack://… mailtos://… jsons://host/path, several with spaces, commas or line ends between; "
+        "unset: alerts are logged only",
+    )
 
     @field_validator("mixpanel_timezone")
     @classmethod
@@ -131,6 +139,14 @@ class Settings(BaseSettings):
             raise ValueError("takes an address that starts with https:// and names a host")
         return value.rstrip("/") if value else value
 
+    @field_validator("alert_urls")
+    @classmethod
+    def _apprise_knows_them(cls, value: SecretStr | None) -> SecretStr | None:
+        unusable = places_of_unusable(value.get_secret_value()) if value else []
+        if unusable:
+            raise ValueError(f"has no address that Apprise knows at place {', '.join(map(str, unusable))}")
+        return value
+
     @field_validator("pipeline_home")
     @classmethod
     def _absolute_home(cls, value: Path) -> Path:
@@ -155,6 +171,11 @@ class Settings(BaseSettings):
     def lake_address(self) -> str:
         """Where raw partitions live, as a directory or an fsspec URL."""
         return self.lake_url or str(self.pipeline_home / "lake")
+
+    @property
+    def alert_addresses(self) -> list[str]:
+        """Where alerts go, one address each; none: they are logged only."""
+        return split_addresses(self.alert_urls.get_secret_value()) if self.alert_urls else []
 
     @cached_property
     def start_date(self) -> date:

@@ -1,10 +1,11 @@
-"""What is done without being asked for: days with late events, and days that are missing."""
+"""What is done without being asked for: days with late events, days that are missing; and alerts."""
 
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 
 import dagster as dg
 
+from mixpanel_pipeline.dagster_project.alerts import ALERT_SENSORS
 from mixpanel_pipeline.dagster_project.jobs import SYNC_JOB
 from mixpanel_pipeline.dagster_project.resources import Pipeline
 from mixpanel_pipeline.dagster_project.run_requests import (
@@ -54,7 +55,7 @@ def missing_partitions_sensor(
     return _requests(context, pipeline, _due(missing, pipeline), lambda _: [], "backfill")
 
 
-SENSORS = [late_events_sensor, missing_partitions_sensor]
+SENSORS = [late_events_sensor, missing_partitions_sensor, *ALERT_SENSORS]
 
 
 def _due(missing: list[date], pipeline: Pipeline) -> list[date]:

@@ -1,12 +1,15 @@
 """Settings: one line for a value that cannot be used, no secret anywhere, a start date that stays."""
 
+import os
+import subprocess
+import sys
 import traceback
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from mixpanel_pipeline.settings import DEFAULT_HISTORY_DAYS, Settings, SettingsError, load_settings
+from mixpanel_pipeline.settings import DEFAULT_HISTORY_DAYS, PROJECT_ROOT, Settings, SettingsError, load_settings
 
 SECRET = "hunter2"
 
@@ -82,9 +85,67 @@ def test_a_database_address_that_cannot_be_used_is_not_shown(monkeypatch: pytest
     assert SECRET not in "".join(traceback.format_exception(raised.value))
 
 
+SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        (SLACK, [SLACK]),
+        (f"{SLACK} jsons://h/{SECRET}", [SLACK, f"jsons://h/{SECRET}"]),
+        (f"{SLACK}, jsons://h/a;\njson://h/b,", [SLACK, "jsons://h/a", "json://h/b"]),
+        ("mailto://me:x@example.com?to=a@example.com,b@example.com", None),
+        ("https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ", None),
+        (f"{SLACK}/#alerts", None),
+        (" , ", []),
+    ],
+)
+def test_alert_addresses_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, text: str, addresses: list[str] | None
+) -> None:
+    monkeypatch.setenv("ALERT_URLS", text)
+    assert load_settings().alert_addresses == ([text] if addresses is None else addresses)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        (SECRET, "1"),
+        (f"nonsense://{SECRET}", "1"),
+        (f"https://example.com/{SECRET}", "1"),
+        (f"{SECRET} {SLACK}", "1"),
+        (f"{SLACK} slack://{SECRET}", "2"),
+        (f"slack://{SECRET}, {SLACK}, json://h {SECRET}", "1, 3"),
+    ],
+)
+def test_an_alert_address_that_apprise_does_not_know_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], text: str, places: str
+) -> None:
+    monkeypatch.setenv("ALERT_URLS", text)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    expected = (
+        f"ALERT_URLS: got a value (not shown), which has no address that Apprise knows at place {places}; it takes "
+    )
+    assert str(raised.value).startswith(expected)
+    assert "\n" not in str(raised.value)
+    said = capfd.readouterr()
+    for shown in ("".join(traceback.format_exception(raised.value)), said.out, said.err):
+        assert SECRET not in shown
+
+
+def test_apprise_is_loaded_only_where_alerts_go_somewhere() -> None:
+    statement = "import sys; from mixpanel_pipeline.settings import load_settings; load_settings(); {}"
+    for name, loaded in (("", False), ("json://h", True)):
+        check = statement.format(f"assert ('apprise' in sys.modules) is {loaded}")
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "ALERT_URLS": name}
+        subprocess.run([sys.executable, "-c", check], env=environment, check=True)
+
+
 def test_secrets_are_in_no_text_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIXPANEL_SECRET", SECRET)
     monkeypatch.setenv("DATABASE_URL", f"postgresql://me:{SECRET}@db/x")
+    monkeypatch.setenv("ALERT_URLS", f"json://h/{SECRET}")
     settings = load_settings()
     assert settings.mixpanel_secret is not None
     assert settings.mixpanel_secret.get_secret_value() == SECRET

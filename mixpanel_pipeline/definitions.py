@@ -6,6 +6,7 @@ from mixpanel_pipeline.dagster_project.assets import RETRIES, mixpanel_days
 from mixpanel_pipeline.dagster_project.checks import asset_checks
 from mixpanel_pipeline.dagster_project.jobs import JOBS
 from mixpanel_pipeline.dagster_project.partitions import daily_partitions
+from mixpanel_pipeline.dagster_project.profiles import subscriber_profiles
 from mixpanel_pipeline.dagster_project.resources import Pipeline
 from mixpanel_pipeline.dagster_project.schedules import SCHEDULES
 from mixpanel_pipeline.dagster_project.sensors import SENSORS
@@ -24,7 +25,7 @@ def build_definitions(
     """
     pipeline = pipeline or Pipeline(settings or load_settings())
     return dg.Definitions(
-        assets=[mixpanel_days(daily_partitions(pipeline.settings), retry_policy)],
+        assets=[mixpanel_days(daily_partitions(pipeline.settings), retry_policy), subscriber_profiles(retry_policy)],
         asset_checks=asset_checks(),
         jobs=JOBS,
         schedules=SCHEDULES,

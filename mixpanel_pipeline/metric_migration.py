@@ -7,10 +7,12 @@ from mixpanel_pipeline import catalog
 from mixpanel_pipeline.catalog_sql import API_MARK, MIGRATIONS, SQL_DIRECTORY, postgres_type, write_api_migration
 
 TABLES = ("subscriber_daily_contributions", "subscribers_insights_v2")
+# Has the properties alone: all of a profile's are as old as the profile.
+PROFILES_TABLE = "subscriber_profiles"
 
 
 def catalog_columns() -> dict[str, str]:
-    """Every column that the catalog asks of both tables, with its definition."""
+    """Every column that the catalog asks of contributions and totals, with its definition."""
     columns = {metric.column: "bigint not null default 0" for metric in catalog.COUNT_METRICS}
     columns |= {metric.column: "boolean not null default false" for metric in catalog.FLAG_METRICS}
     for line in catalog.PROPERTIES:
@@ -33,8 +35,10 @@ def write_migration(migrations: Path = MIGRATIONS) -> Path | None:
         return None
     number = max((int(path.name[:4]) for path in migrations.glob("[0-9]*.sql")), default=0) + 1
     path = migrations / f"{number:04}_{next(iter(columns))}.sql"
-    added = [f"alter table {table} add column {name} {kind};" for table in TABLES for name, kind in columns.items()]
-    dropped = [f"alter table {table} drop column {name};" for table in reversed(TABLES) for name in columns]
+    properties = [line.column for line in catalog.PROPERTIES if line.column in columns]
+    places = [(table, name) for table in TABLES for name in columns] + [(PROFILES_TABLE, name) for name in properties]
+    added = [f"alter table {table} add column {name} {columns[name]};" for table, name in places]
+    dropped = [f"alter table {table} drop column {name};" for table, name in reversed(places)]
     path.write_text("\n".join(added) + "\n")
     path.with_suffix(".rollback.sql").write_text("\n".join(dropped) + "\n")
     write_api_migration(path.stem, migrations)

@@ -1,4 +1,4 @@
-"""The totals a set of exported lines must give, recomputed one event at a time from the specification.
+"""What exported lines and snapshots of profiles must give, recomputed one at a time from the specification.
 
 It shares nothing with the product: no DuckDB, no SQL, no catalog, no module of ours. Slow and plain on purpose.
 """
@@ -6,6 +6,7 @@ It shares nothing with the product: no DuckDB, no SQL, no catalog, no module of 
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -158,15 +159,128 @@ def _count(people, newest, day, event, utc_time) -> None:
             version = (moment, day, processed(properties), properties.get("$insert_id") or "", str(value))
             if version > newest.get((person, column), ()):
                 newest[person, column] = version
-                row[column] = value
+                row[column], row[f"{column}_at"] = value, moment
 
 
 def _nobody() -> dict[str, Any]:
     return {
         **dict.fromkeys(COUNTED.values(), 0),
         **dict.fromkeys(FLAGGED.values(), False),
-        **dict.fromkeys([*TEXTS, *NUMBERS]),
+        **dict.fromkeys(name for column in (*TEXTS, *NUMBERS) for name in (column, f"{column}_at")),
         "events_processed": 0,
         "first_event_time": None,
         "last_event_time": None,
     }
+
+
+@dataclass
+class PlainProfiles:
+    """People by their ids, what changed, and what the newest snapshot came to."""
+
+    people: dict[str, dict[str, Any]] = field(default_factory=dict)
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def profiles(snapshots: Iterable[tuple[datetime, Iterable[Mapping[str, Any]]]]) -> PlainProfiles:
+    """What is known after snapshots, each the moment it was taken at and all of Mixpanel's profiles, in the order in
+    which they were read."""
+    known = PlainProfiles()
+    for moment, results in snapshots:
+        _read_snapshot(known, moment, results)
+    return known
+
+
+def _read_snapshot(known: PlainProfiles, moment: datetime, results: Iterable[Mapping[str, Any]]) -> None:
+    known.counts = dict.fromkeys(("new", "changed", "unchanged", "deleted"), 0)
+    said: dict[str, dict[str, Any]] = {}
+    for result in results:
+        person = mended(str(result["$distinct_id"]))
+        if person and not person.startswith("$device:") and len(person.encode()) <= 2000:
+            said.setdefault(person, mended(result["$properties"]))
+    for person, properties in said.items():
+        known.counts[_read_profile(known, moment, person, properties)] += 1
+    for person in known.people.keys() - said.keys():
+        row = known.people[person]
+        if row["deleted_at"] is None:
+            row["deleted_at"] = moment
+            known.counts["deleted"] += 1
+            _note(known, person, moment, "deleted")
+
+
+def _read_profile(known: PlainProfiles, moment: datetime, person: str, properties: dict[str, Any]) -> str:
+    row = known.people.get(person)
+    if row is None:
+        known.people[person] = {
+            "first_seen_at": moment, "changed_at": moment, "deleted_at": None, **_described(properties),
+        }  # fmt: skip
+        _note(known, person, moment, "new")
+        return "new"
+    old, new = row["properties"], filled(properties)
+    differing = sorted(name for name in old.keys() | new.keys() if different(old.get(name), new.get(name)))
+    restored = row["deleted_at"] is not None
+    if not (restored or differing):
+        return "unchanged"
+    row |= {"changed_at": max(moment, row["changed_at"]), "deleted_at": None, **_described(properties)}
+    if restored:
+        _note(known, person, moment, "restored")
+    for name in differing:
+        _note(known, person, moment, "restored" if restored else "changed", name, old.get(name), new.get(name))
+    return "changed"
+
+
+def _note(known: PlainProfiles, person: str, moment: datetime, change: str, name=None, old=None, new=None) -> None:
+    known.changes.append(
+        {
+            "distinct_id": person, "changed_at": moment, "change": change, "property": name, "old_value": old,
+            "new_value": new,
+        }
+    )  # fmt: skip
+
+
+def _described(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that follow from what Mixpanel says of a person."""
+    columns = {}
+    for names_of, convert in ((TEXTS, as_text), (NUMBERS, as_number)):
+        for column, names in names_of.items():
+            values = (convert(properties.get(name)) for name in names)
+            columns[column] = next((value for value in values if value is not None), None)
+    return {**columns, "properties": filled(properties)}
+
+
+def filled(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Null, missing and the empty text are one."""
+    return {name: value for name, value in properties.items() if value is not None and value != ""}
+
+
+def different(one: Any, other: Any) -> bool:
+    """As JSON: true is not 1, as Python has it."""
+    return json.dumps(one, sort_keys=True) != json.dumps(other, sort_keys=True)
+
+
+def mended(value: Any) -> Any:
+    """With U+FFFD for what Postgres has no character for: NUL and half surrogate pairs."""
+    if isinstance(value, str):
+        return re.sub("[\\0\\ud800-\\udfff]", "\ufffd", value)
+    if isinstance(value, list):
+        return [mended(one) for one in value]
+    if isinstance(value, dict):
+        return {mended(name): mended(one) for name, one in value.items()}
+    return value
+
+
+def totals_with_profiles(
+    people: Mapping[str, Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The totals of events, and those of people with a live profile; of a property the newer value, at the same time
+    the profile's."""
+    both = {person: dict(row) for person, row in people.items()}
+    for person, profile in known.items():
+        if profile["deleted_at"] is not None:
+            continue
+        row = both.setdefault(person, _nobody())
+        for column in (*TEXTS, *NUMBERS):
+            at = row[f"{column}_at"]
+            if profile[column] is not None and (at is None or profile["changed_at"] >= at):
+                row[column], row[f"{column}_at"] = profile[column], profile["changed_at"]
+    return both

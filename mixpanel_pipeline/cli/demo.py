@@ -30,7 +30,7 @@ def demo(context: click.Context, days: int, events_per_day: int, once: bool, por
     """Show the pipeline at work on nothing but this machine: no account, no database, no network.
 
     Each time from nothing, in a directory of its own: a Postgres, a simulated Mixpanel project with duplicates, late
-    events and a broken export, a backfill, a second sync, and all checks. Then Dagster's page, until Ctrl-C.
+    events and a broken export, a backfill, a second sync, profiles, and all checks. Then Dagster's page, until Ctrl-C.
     """
     if port is not None and not port_is_free(LOOPBACK, port):
         raise click.UsageError(f"port {port} is taken; give another one with --port")
@@ -78,4 +78,12 @@ FIGURES = {
     "late_events_sent": "late events then sent for past days",
     "late_events_found": "late events that the sweep found",
     "late_events_added": "late events added to the totals",
+    "profiles": "profiles in the first snapshot",
+    "profile_queries": "queries that counts as (Mixpanel allows 60 an hour)",
+    "profile_bad_values": "values in them that were no numbers, and left out",
+    "second_snapshot_new": "second snapshot: people who are new",
+    "second_snapshot_changed": "second snapshot: people who changed",
+    "second_snapshot_deleted": "second snapshot: people who were deleted",
+    "second_snapshot_unchanged": "second snapshot: people who had not changed and were not written",
+    "second_snapshot_seconds": "seconds for the second snapshot",
 }

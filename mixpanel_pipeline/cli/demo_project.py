@@ -19,6 +19,8 @@ from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
 PROJECT_ID = 12345
 SEED = 2026
 PEOPLE = 200
+# The first of them belong to the people of the events.
+PROFILES = 500
 # Beyond so many, Mixpanel's 60 requests an hour would have the demo wait for the next hour.
 DAYS_WITHIN_LIMITS = 45
 
@@ -58,8 +60,8 @@ def demo_project(days: int, events_per_day: int) -> Iterator[SimulatorServer]:
     """A Mixpanel project with that much history, served on this machine, with Mixpanel's own limits."""
     first_day = datetime.now(UTC).date() - timedelta(days=days)
     project = Project(
-        project_id=PROJECT_ID, seed=SEED, events_per_day=events_per_day, people=PEOPLE, first_day=first_day,
-        limits=Limits.as_published(),
+        project_id=PROJECT_ID, seed=SEED, events_per_day=events_per_day, people=PEOPLE, profiles=PROFILES,
+        first_day=first_day, limits=Limits.as_published(), query_limits=Limits.of_queries(),
     )  # fmt: skip
     project.faults.add("terminated_early", day=first_day + timedelta(days=DAY_CUT_SHORT), after_rows=5)
     project.faults.add("lone_surrogate", day=first_day + timedelta(days=DAY_WITH_HALF_A_SURROGATE))
@@ -89,7 +91,7 @@ def demo_settings(home: Path, server: SimulatorServer, days: int) -> Settings:
 def lift_limits(warehouse: Warehouse, server: SimulatorServer, reason: str) -> None:
     """In the demo's own database, and at its Mixpanel, every request may be sent at once."""
     say(f"{reason}: this simulated project has no limit of 60 requests an hour")
-    server.project.limits = Limits()
+    server.project.limits, server.project.query_limits = Limits(), Limits()
     with warehouse.connect() as connection:
         connection.execute(
             "create or replace function mixpanel_take_request(p_project_id bigint, p_api text, p_per_hour integer, "

@@ -10,6 +10,7 @@ from mixpanel_pipeline import catalog
 from mixpanel_pipeline.checks.verdict import Verdict
 from mixpanel_pipeline.cli.demo_project import DAYS_WITHIN_LIMITS, lift_limits
 from mixpanel_pipeline.cli.output import count, say
+from mixpanel_pipeline.cli.profile_report import ProfileReport
 from mixpanel_pipeline.cli.sync_report import SyncReport
 from mixpanel_pipeline.cli.sync_runs import opened_runs
 from mixpanel_pipeline.cli.verify import all_good, run_checks
@@ -20,6 +21,7 @@ from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.migrations import migrate
 
 LATE_EVENTS_A_DAY = 10
+NEW_PROFILES, CHANGED_PROFILES, DELETED_PROFILES = 5, 20, 3
 ANSWER_SECONDS = 30
 
 
@@ -29,7 +31,7 @@ class Story:
 
     figures: dict[str, Any]
     verdicts: list[Verdict]
-    reports: list[SyncReport]
+    reports: list[SyncReport | ProfileReport]
 
     @property
     def succeeded(self) -> bool:
@@ -37,7 +39,8 @@ class Story:
 
 
 def tell_story(settings: Settings, warehouse: Warehouse, server: SimulatorServer) -> Story:
-    """Backfill, a sync of what has not changed, late events and the sync that finds them, and all checks."""
+    """Backfill, a sync of what has not changed, late events and the sync that finds them, two snapshots of profiles,
+    and all checks."""
     migrate(warehouse)
     if settings.sync_window_days > DAYS_WITHIN_LIMITS:
         lift_limits(warehouse, server, f"more than {DAYS_WITHIN_LIMITS} days")
@@ -50,6 +53,11 @@ def tell_story(settings: Settings, warehouse: Warehouse, server: SimulatorServer
         say("some phones come back online: late events for days that were fetched already ...")
         sent = _send_late_events(server, [partition.export_day for partition in partitions])
         third = runs.incremental()
+        say("profiles: a first snapshot ...")
+        everybody = runs.profiles()
+        say("some people change, come and go; a second snapshot, of which only that is written ...")
+        _change_profiles(server)
+        changed = runs.profiles()
     say("all checks ...")
     verdicts = run_checks(settings, warehouse)
     figures = {
@@ -60,8 +68,9 @@ def tell_story(settings: Settings, warehouse: Warehouse, server: SimulatorServer
         "late_events_sent": sent,
         "late_events_found": sum(third.late_days.values()),
         "late_events_added": _new_events(third),
+        **_profile_figures(everybody, changed),
     }
-    return Story(figures, verdicts, [first, second, third])
+    return Story(figures, verdicts, [first, second, third, everybody, changed])
 
 
 def _backfill_figures(report: SyncReport, partitions: list[RawPartition], requests_made: int) -> dict[str, Any]:
@@ -95,6 +104,34 @@ def _send_late_events(server: SimulatorServer, days: list[date]) -> int:
     answer = requests.post(f"{server.url}/simulator/events", json=events, timeout=ANSWER_SECONDS)
     answer.raise_for_status()
     return len(events)
+
+
+def _change_profiles(server: SimulatorServer) -> None:
+    """Some people's balance changes, some are new, and the last ones are deleted; over HTTP too."""
+    profiles = server.project.profiles
+    ids = profiles.ids()
+    changed = [
+        {"distinct_id": person, "properties": {**(profiles.get(person) or {}), "buyingPower": number}}
+        for number, person in enumerate(ids[:CHANGED_PROFILES])
+    ]
+    new = [
+        {"distinct_id": f"new-person-{number}", "properties": {"income": "100k-150k", "plan": "trial"}}
+        for number in range(NEW_PROFILES)
+    ]
+    requests.post(f"{server.url}/simulator/profiles", json=changed + new, timeout=ANSWER_SECONDS).raise_for_status()
+    for person in ids[-DELETED_PROFILES:]:
+        body = {"distinct_id": person}
+        requests.post(f"{server.url}/simulator/delete_profile", json=body, timeout=ANSWER_SECONDS).raise_for_status()
+
+
+def _profile_figures(everybody: ProfileReport, changed: ProfileReport) -> dict[str, Any]:
+    names = ("new", "changed", "deleted", "unchanged", "written", "seconds")
+    return {
+        "profiles": everybody.figures.get("people"),
+        "profile_queries": everybody.figures.get("queries"),
+        "profile_bad_values": everybody.figures.get("bad_values"),
+        **{f"second_snapshot_{name}": changed.figures.get(name) for name in names},
+    }
 
 
 def _partitions(warehouse: Warehouse) -> list[RawPartition]:

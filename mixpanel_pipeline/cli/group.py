@@ -43,6 +43,7 @@ COMMANDS = {
     "migrate": "mixpanel_pipeline.cli.database:migrate",
     "rollback": "mixpanel_pipeline.cli.database:rollback",
     "sync": "mixpanel_pipeline.cli.sync:sync",
+    "profiles": "mixpanel_pipeline.cli.profiles:profiles",
     "verify": "mixpanel_pipeline.cli.verify:verify",
     "status": "mixpanel_pipeline.cli.status:status",
     "simulate": "mixpanel_pipeline.cli.simulate:simulate",

@@ -8,12 +8,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-from mixpanel_pipeline.cli.output import count, give, json_option, table
+from mixpanel_pipeline.cli.output import count, give, json_option, table, text_of
 from mixpanel_pipeline.cli.postgres import ready_warehouse
 from mixpanel_pipeline.lake.calendar import utc_now
 from mixpanel_pipeline.mixpanel.rate_limit import RequestBudget
 from mixpanel_pipeline.settings import Settings, load_settings
 from mixpanel_pipeline.subscribers.build import build_calendar
+from mixpanel_pipeline.subscribers.profile_sync import SOURCE as PROFILES_SOURCE
 from mixpanel_pipeline.subscribers.status import read_status
 from mixpanel_pipeline.warehouse.connection import Warehouse
 
@@ -21,7 +22,7 @@ from mixpanel_pipeline.warehouse.connection import Warehouse
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Show watermarks, last syncs, days that are missing, failed or late, and requests used this hour."""
+    """Show watermarks, profiles, last syncs, days that are missing, failed or late, and requests used this hour."""
     settings = load_settings()
     with ready_warehouse(settings) as warehouse:
         result = collect_status(settings, warehouse)
@@ -33,15 +34,16 @@ def collect_status(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
     with warehouse.connect() as connection:
         found = asdict(read_status(connection, build_calendar(settings), utc_now()))
     found["late_days"] = {str(day): events for day, events in found["late_days"].items()}
-    found["requests_in_last_hour"] = _requests(settings, warehouse)
+    found["requests_in_last_hour"] = _requests(settings, warehouse, "export")
+    found["queries_in_last_hour"] = _requests(settings, warehouse, "query")
     return found
 
 
-def _requests(settings: Settings, warehouse: Warehouse) -> int | None:
+def _requests(settings: Settings, warehouse: Warehouse, api: str) -> int | None:
     if settings.mixpanel_project_id is None:
         return None
-    budget = RequestBudget(warehouse.connect, settings.mixpanel_project_id, log=logging.getLogger(__name__).info)
-    return budget.used_in_last_hour()
+    log = logging.getLogger(__name__).info
+    return RequestBudget(warehouse.connect, settings.mixpanel_project_id, api, log=log).used_in_last_hour()
 
 
 def _show(console: Console, found: dict[str, Any]) -> None:
@@ -52,8 +54,12 @@ def _show(console: Console, found: dict[str, Any]) -> None:
         )
     else:
         console.print("nothing was synchronized yet: run `mixpanel-pipeline sync`")
+    _show_profiles(console, found["profiles"])
     if found["requests_in_last_hour"] is not None:
-        console.print(f"{found['requests_in_last_hour']} of 60 requests to Mixpanel used in the last hour")
+        console.print(
+            f"{found['requests_in_last_hour']} of 60 requests to Mixpanel used in the last hour, and "
+            f"{found['queries_in_last_hour']} of 60 queries"
+        )
     for name, advice in (("missing", "never fetched"), ("failed", "failed when last tried")):
         if days := found[f"{name}_days"]:
             console.print(f"[yellow]{count(len(days), 'day')} {advice}[/yellow]: {ranges_text(days)}", soft_wrap=True)
@@ -62,6 +68,20 @@ def _show(console: Console, found: dict[str, Any]) -> None:
         late = ", ".join(f"{day} ({events:,})" for day, events in found["late_days"].items())
         console.print(f"days with late events, fetched again by the next sync: {late}", soft_wrap=True)
     _show_tables(console, found)
+
+
+def _show_profiles(console: Console, found: dict[str, Any]) -> None:
+    if found["last_snapshot"]:
+        gone = f", {found['deleted']:,} deleted" if found["deleted"] else ""
+        console.print(
+            f"{count(found['live'], 'profile')}{gone}, last snapshot {text_of(found['last_snapshot'])} UTC: "
+            f"{changes_text(found['last_sync'] or {})}"
+        )
+    else:
+        console.print("no snapshot of profiles yet: run `mixpanel-pipeline profiles`")
+    if found["error"]:
+        console.print("[yellow]the newest snapshot failed[/yellow]:", end=" ")
+        console.print(found["error"], soft_wrap=True, markup=False)
 
 
 def _show_tables(console: Console, found: dict[str, Any]) -> None:
@@ -74,7 +94,7 @@ def _show_tables(console: Console, found: dict[str, Any]) -> None:
         console.print()
         console.print(
             table(
-                ("day", "mode", "status", "started", "seconds", "new events", "error"),
+                ("what", "mode", "status", "started", "seconds", "result", "error"),
                 [_sync_row(row) for row in found["last_syncs"]],
                 "Last syncs (UTC)",
             )
@@ -84,10 +104,26 @@ def _show_tables(console: Console, found: dict[str, Any]) -> None:
 def _sync_row(row: dict[str, Any]) -> list[Any]:
     metadata = row["sync_metadata"] or {}
     seconds = (row["completed_at"] - row["created_at"]).total_seconds() if row["completed_at"] else None
-    return [
-        metadata.get("export_day"), row["mode"], row["status"], row["created_at"], seconds,
-        metadata.get("new_events"), row["error"],
-    ]  # fmt: skip
+    if row["source"] == PROFILES_SOURCE:
+        what, result = "profiles", changes_text(metadata)
+    else:
+        what, result = metadata.get("export_day"), _new_events(metadata)
+    return [what, row["mode"], row["status"], row["created_at"], seconds, result, row["error"]]
+
+
+def _new_events(metadata: dict[str, Any]) -> str:
+    return count(metadata["new_events"], "new event") if "new_events" in metadata else ""
+
+
+def changes_text(metadata: dict[str, Any]) -> str:
+    """What a snapshot of profiles did, from its row of the sync log: 5 new, 20 changed, 475 unchanged, 3 deleted."""
+    told = [f"{metadata[name]:,} {name}" for name in ("new", "changed", "unchanged", "deleted") if name in metadata]
+    refused = metadata.get("refused", 0) + metadata.get("bad_values", 0)
+    if refused:
+        told.append(f"{refused:,} refused")
+    if "comparison_error" in metadata:
+        told.append("not compared")
+    return ", ".join(told)
 
 
 def ranges_text(days: list[date]) -> str:

@@ -1,4 +1,4 @@
-"""The Dagster runs that a sync consists of, and what came of them."""
+"""The Dagster runs that a sync, or a snapshot of profiles, consists of, and what came of them."""
 
 import time
 from collections.abc import Iterator
@@ -12,12 +12,14 @@ import dagster as dg
 from mixpanel_pipeline.cli.interruption import Interruption, noticed_interruption
 from mixpanel_pipeline.cli.orphaned_runs import RunClaims
 from mixpanel_pipeline.cli.output import count, say
+from mixpanel_pipeline.cli.profile_report import ProfileReport, is_snapshot, report_of
 from mixpanel_pipeline.cli.progress import Tick, day_progress
-from mixpanel_pipeline.cli.sync_report import SyncReport, day_outcomes, newest_log_id
+from mixpanel_pipeline.cli.sync_report import RunOutcome, SyncReport, day_outcomes, newest_log_id
 from mixpanel_pipeline.dagster_project.asset_specs import CONTRIBUTIONS, TOTALS
 from mixpanel_pipeline.dagster_project.instance import dagster_instance, prepare_dagster_home
-from mixpanel_pipeline.dagster_project.jobs import late_event_sweep_job, replace_totals_job
+from mixpanel_pipeline.dagster_project.jobs import late_event_sweep_job, replace_totals_job, subscriber_profiles_job
 from mixpanel_pipeline.dagster_project.launch import OnEvent, finished_day, launch_days, launch_job
+from mixpanel_pipeline.dagster_project.profiles import profiles_config
 from mixpanel_pipeline.lake.calendar import days_between, utc_now
 from mixpanel_pipeline.settings import Settings
 from mixpanel_pipeline.subscribers.build import build_calendar
@@ -25,7 +27,7 @@ from mixpanel_pipeline.subscribers.plan import SyncPlan, plan_incremental, windo
 from mixpanel_pipeline.warehouse.connection import Warehouse
 
 # Lines of a run's log that explain why nothing seems to happen.
-SAID_ALOUD = ("waiting ", "attempt ")
+SAID_ALOUD = ("waiting ", "attempt ", "reading all profiles anew", "the comparison ")
 
 
 @contextmanager
@@ -88,6 +90,20 @@ class SyncRuns:
         report.corrected = corrected
         return _timed(report, started)
 
+    def profiles(self, *, all_deleted: bool = False) -> ProfileReport:
+        """One snapshot of all profiles."""
+        say("asking Mixpanel for all profiles ...")
+        started = time.monotonic()
+        found: list[dg.AssetMaterialization] = []
+        result = launch_job(
+            self.instance, subscriber_profiles_job.name, profiles_config(all_deleted=all_deleted),
+            on_event=self._snapshots(found),
+        )  # fmt: skip
+        self.interruption.end_if_noticed()
+        run = RunOutcome(result.run_id, "profiles", result.success, result.failed_checks, result.error)
+        figures, refusals = report_of(found[0]) if found else ({}, [])
+        return ProfileReport(run, figures, refusals, time.monotonic() - started)
+
     def _plan(self) -> SyncPlan:
         settings = self.settings
         with self.warehouse.connect() as connection:
@@ -125,6 +141,17 @@ class SyncRuns:
                 tick(str(day))
             elif entry.dagster_event is None and entry.user_message.startswith(SAID_ALOUD):
                 say(entry.user_message)
+
+        return on_event
+
+    def _snapshots(self, into: list[dg.AssetMaterialization]) -> OnEvent:
+        """Says what the run waits for, and notes what it materialized."""
+        followed = self._followed(lambda _day: None)
+
+        def on_event(entry: dg.EventLogEntry) -> None:
+            followed(entry)
+            if is_snapshot(entry) and entry.asset_materialization:
+                into.append(entry.asset_materialization)
 
         return on_event
 

@@ -15,6 +15,8 @@ from mixpanel_pipeline.checks.equivalence import (
     partitions_follow_settings,
 )
 from mixpanel_pipeline.checks.freshness import no_missing_partitions, sync_is_incremental, watermark_advances
+from mixpanel_pipeline.checks.matches_mixpanel import LONGEST_WAIT, PATIENCE, matches_mixpanel, not_compared
+from mixpanel_pipeline.checks.profiles import profiles_equal_snapshot, profiles_skip_unchanged
 from mixpanel_pipeline.checks.set_based import set_based_equals_loop
 from mixpanel_pipeline.checks.verdict import Verdict
 from mixpanel_pipeline.cli.days import Day, both_or_none
@@ -22,8 +24,14 @@ from mixpanel_pipeline.cli.group import FAILED
 from mixpanel_pipeline.cli.output import give, json_option, progress_console, table
 from mixpanel_pipeline.cli.postgres import ready_warehouse
 from mixpanel_pipeline.lake.calendar import utc_now
-from mixpanel_pipeline.settings import Settings, load_settings
-from mixpanel_pipeline.subscribers.build import build_calendar, build_recipe, build_storage
+from mixpanel_pipeline.settings import Settings, SettingsError, load_settings
+from mixpanel_pipeline.subscribers.build import (
+    build_calendar,
+    build_event_counts,
+    build_event_sync,
+    build_recipe,
+    build_storage,
+)
 from mixpanel_pipeline.warehouse.connection import Warehouse
 
 
@@ -53,9 +61,12 @@ def run_checks(settings: Settings, warehouse: Warehouse, days: tuple[date, date]
         lambda: contributions_equal_lake(warehouse, storage, first, last),
         lambda: no_quarantined_events(warehouse, first, last),
         lambda: events_lie_within_their_day(warehouse, first, last),
+        lambda: _matches_mixpanel(settings, warehouse, first, last),
     ]
     if days is None:
         checks += [
+            lambda: profiles_equal_snapshot(warehouse, storage),
+            lambda: profiles_skip_unchanged(warehouse),
             lambda: set_based_equals_loop(warehouse),
             lambda: partitions_follow_settings(warehouse, build_recipe(settings)),
             lambda: no_missing_partitions(warehouse, calendar, now),
@@ -64,6 +75,16 @@ def run_checks(settings: Settings, warehouse: Warehouse, days: tuple[date, date]
         ]
     with progress_console().status("checking the totals against the lake ..."):
         return [check() for check in checks]
+
+
+def _matches_mixpanel(settings: Settings, warehouse: Warehouse, first: date | None, last: date | None) -> Verdict:
+    """Whoever waits at a terminal waits a minute for Mixpanel's limits at most."""
+    try:
+        sync = build_event_sync(settings, warehouse, policy=PATIENCE, longest_wait=LONGEST_WAIT)
+        reports = build_event_counts(settings, warehouse, longest_wait=LONGEST_WAIT)
+    except SettingsError as error:
+        return not_compared(error)
+    return matches_mixpanel(sync, reports, first, last)
 
 
 def all_good(verdicts: list[Verdict]) -> bool:

@@ -1,4 +1,4 @@
-"""What the catalog page shows of the four assets: grain, key, columns and where each comes from."""
+"""What the catalog page shows of the assets: grain, key, columns and where each comes from."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,6 +12,7 @@ CONTRIBUTIONS = dg.AssetKey("subscriber_daily_contributions")
 TOTALS = dg.AssetKey("subscribers_insights_v2")
 WATERMARKS = dg.AssetKey("sync_watermarks")
 ALL_KEYS = (RAW_EVENTS, CONTRIBUTIONS, TOTALS, WATERMARKS)
+PROFILES = dg.AssetKey("subscriber_profiles")
 
 GROUP = "mixpanel"
 
@@ -37,6 +38,7 @@ TOTALS_TEXT = """One row a person: how often each tracked event happened, and th
 
 **Grain**: person. **Key**: distinct_id.
 **Again**: totals += new contributions - stored contributions, so any day may be fetched again, in any order.
+A property is the newest that events or the person's profile say; a snapshot of profiles writes its changes here too.
 The check add_equals_replace compares every total with one computed from the lake alone.
 **Partitions** tell which days are counted in; the table itself is not partitioned.
 """
@@ -46,6 +48,15 @@ WATERMARKS_TEXT = """How far each source is synchronized, and how many events th
 **Grain**: source. **Key**: source.
 **Again**: last_event_time only moves forward, and only in the transaction that loaded the events;
 total_events_synced grows by what is new, not by what was fetched.
+"""
+
+PROFILES_TEXT = """What Mixpanel's profiles said of each person last, and when that changed.
+
+**Grain**: person. **Key**: distinct_id. Not partitioned: Mixpanel tells only how profiles are now.
+**Again**: a complete snapshot is compared with what is stored; only who is new or changed is written, here, in
+subscriber_profile_changes (what, from, to, when) and in subscribers_insights_v2, all in one transaction. A person
+missing from the snapshot is marked deleted, not erased; an empty snapshot is refused unless `all_deleted` says so.
+**Upstream**: Mixpanel's Engage API, one query of 60 an hour.
 """
 
 _RAW_COLUMNS = {
@@ -70,7 +81,7 @@ def asset_specs() -> list[dg.AssetSpec]:
         ),
         _spec(
             TOTALS, TOTALS_TEXT, {"python", "postgres"},
-            _columns([*catalog_sql.total_columns(), "updated_at"]), deps=[CONTRIBUTIONS],
+            _columns([*catalog_sql.total_columns(), "updated_at"]), deps=[CONTRIBUTIONS, PROFILES],
             lineage=_total_lineage(), table="subscribers_insights_v2", freshness=HEARTBEAT,
         ),
         _spec(
@@ -78,6 +89,14 @@ def asset_specs() -> list[dg.AssetSpec]:
             table="sync_watermarks", freshness=HEARTBEAT,
         ),
     ]  # fmt: skip
+
+
+def profiles_spec() -> dg.AssetSpec:
+    """The asset that a snapshot of profiles writes."""
+    return _spec(
+        PROFILES, PROFILES_TEXT, {"python", "duckdb", "parquet", "postgres"}, _profile_columns(),
+        table="subscriber_profiles", freshness=HEARTBEAT,
+    )  # fmt: skip
 
 
 def _spec(
@@ -132,6 +151,21 @@ def _described_columns() -> dict[str, tuple[str, str]]:
     return described
 
 
+def _profile_columns() -> list[dg.TableColumn]:
+    described = _described_columns()
+    return [
+        dg.TableColumn("distinct_id", *described["distinct_id"]),
+        *(
+            dg.TableColumn(line.column, catalog_sql.postgres_type(line), f"from {', '.join(line.names)}")
+            for line in catalog.PROPERTIES
+        ),
+        dg.TableColumn("properties", "jsonb", "the complete profile"),
+        dg.TableColumn("first_seen_at", "timestamptz", "the snapshot that first had this person"),
+        dg.TableColumn("changed_at", "timestamptz", "the snapshot that first had these properties"),
+        dg.TableColumn("deleted_at", "timestamptz", "the first snapshot without this person; null: still there"),
+    ]
+
+
 def _watermark_columns() -> list[dg.TableColumn]:
     return [
         dg.TableColumn("source", "text", "what is synchronized"),
@@ -149,14 +183,22 @@ def _contribution_lineage() -> dg.TableColumnLineage:
     sources |= {metric.column: ["event"] for metric in catalog.EVENT_METRICS}
     for line in catalog.PROPERTIES:
         sources |= {line.column: [line.column], f"{line.column}_at": [line.column, "time"]}
-    return _lineage(RAW_EVENTS, sources)
+    return _lineage({RAW_EVENTS: sources})
 
 
 def _total_lineage() -> dg.TableColumnLineage:
-    return _lineage(CONTRIBUTIONS, {name: [name] for name in catalog_sql.total_columns()})
+    """From contributions; who somebody is, and properties, from profiles too."""
+    from_profiles = {"distinct_id": ["distinct_id"]}
+    for line in catalog.PROPERTIES:
+        from_profiles |= {line.column: [line.column], f"{line.column}_at": ["changed_at"]}
+    from_contributions = {name: [name] for name in catalog_sql.total_columns()}
+    return _lineage({CONTRIBUTIONS: from_contributions, PROFILES: from_profiles})
 
 
-def _lineage(upstream: dg.AssetKey, sources: dict[str, list[str]]) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        {column: [dg.TableColumnDep(upstream, name) for name in names] for column, names in sources.items()}
-    )
+def _lineage(sources: dict[dg.AssetKey, dict[str, list[str]]]) -> dg.TableColumnLineage:
+    """From {upstream asset: {column: its columns}}."""
+    dependencies: dict[str, list[dg.TableColumnDep]] = {}
+    for upstream, columns in sources.items():
+        for column, names in columns.items():
+            dependencies.setdefault(column, []).extend(dg.TableColumnDep(upstream, name) for name in names)
+    return dg.TableColumnLineage(dependencies)

@@ -13,12 +13,15 @@ from mixpanel_pipeline.checks.equivalence import (
     partitions_follow_settings,
 )
 from mixpanel_pipeline.checks.freshness import no_missing_partitions, sync_is_incremental, watermark_advances
+from mixpanel_pipeline.checks.matches_mixpanel import LONGEST_WAIT, matches_mixpanel, not_compared
+from mixpanel_pipeline.checks.profiles import profiles_equal_snapshot, profiles_skip_unchanged
 from mixpanel_pipeline.checks.set_based import set_based_equals_loop
 from mixpanel_pipeline.checks.verdict import Verdict
-from mixpanel_pipeline.dagster_project.asset_specs import CONTRIBUTIONS, RAW_EVENTS, TOTALS, WATERMARKS
+from mixpanel_pipeline.dagster_project.asset_specs import CONTRIBUTIONS, PROFILES, RAW_EVENTS, TOTALS, WATERMARKS
 from mixpanel_pipeline.dagster_project.previews import table
-from mixpanel_pipeline.dagster_project.resources import Pipeline
-from mixpanel_pipeline.subscribers.build import build_recipe
+from mixpanel_pipeline.dagster_project.resources import EXPORT_POOL, Pipeline
+from mixpanel_pipeline.settings import SettingsError
+from mixpanel_pipeline.subscribers.build import build_event_counts, build_recipe
 
 Days = tuple[date | None, date | None]
 Rule = Callable[[Pipeline, Days], Verdict]
@@ -51,9 +54,18 @@ def asset_checks() -> list[dg.AssetChecksDefinition]:
             RAW_EVENTS, partitions_follow_settings,
             rule=lambda pipeline, _: partitions_follow_settings(pipeline.warehouse, build_recipe(pipeline.settings)),
         ),
+        _check(RAW_EVENTS, matches_mixpanel, pool=EXPORT_POOL, rule=_matches_mixpanel),
         _check(WATERMARKS, watermark_advances, rule=lambda pipeline, _: _watermark_advances(pipeline)),
         _check(WATERMARKS, sync_is_incremental, rule=lambda pipeline, _: _sync_is_incremental(pipeline)),
         _check(WATERMARKS, no_missing_partitions, rule=lambda pipeline, _: _no_missing_partitions(pipeline)),
+        _check(
+            PROFILES, profiles_equal_snapshot,
+            rule=lambda pipeline, _: profiles_equal_snapshot(pipeline.warehouse, pipeline.storage),
+        ),
+        _check(
+            PROFILES, profiles_skip_unchanged,
+            rule=lambda pipeline, _: profiles_skip_unchanged(pipeline.warehouse),
+        ),
     ]  # fmt: skip
 
 
@@ -71,9 +83,9 @@ def check_result(verdict: Verdict) -> dg.AssetCheckResult:
 
 
 def _check(
-    key: dg.AssetKey, function: Callable[..., Verdict], *, rule: Rule, blocking: bool = False
+    key: dg.AssetKey, function: Callable[..., Verdict], *, rule: Rule, blocking: bool = False, pool: str | None = None
 ) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=key, name=function.__name__, description=function.__doc__, blocking=blocking)
+    @dg.asset_check(asset=key, name=function.__name__, description=function.__doc__, blocking=blocking, pool=pool)
     def check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
         verdict = rule(pipeline, _days_of_run(context))
         context.log.info(str(verdict))
@@ -89,6 +101,16 @@ def _days_of_run(context: dg.AssetCheckExecutionContext) -> Days:
         return None, None
     days = step.partition_key_range
     return date.fromisoformat(days.start), date.fromisoformat(days.end)
+
+
+def _matches_mixpanel(pipeline: Pipeline, days: Days) -> Verdict:
+    log = dg.get_dagster_logger().info
+    try:
+        sync = pipeline.event_sync(log)
+        reports = build_event_counts(pipeline.settings, pipeline.warehouse, longest_wait=LONGEST_WAIT, log=log)
+    except SettingsError as error:
+        return not_compared(error)
+    return matches_mixpanel(sync, reports, *days)
 
 
 def _watermark_advances(pipeline: Pipeline) -> Verdict:

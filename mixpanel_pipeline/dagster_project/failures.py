@@ -10,6 +10,7 @@ from mixpanel_pipeline.mixpanel.errors import MixpanelError, PermanentMixpanelEr
 from mixpanel_pipeline.settings import SettingsError
 from mixpanel_pipeline.subscribers.identity import WrongProjectError
 from mixpanel_pipeline.subscribers.lake_queries import LakeReadError
+from mixpanel_pipeline.subscribers.profile_sync import EmptySnapshotError
 from mixpanel_pipeline.warehouse.connection import WarehouseError
 
 
@@ -26,7 +27,7 @@ def described_failures(**place: str) -> Iterator[None]:
         # Waiting for the limit was done already, for as long as a run should wait; half a minute more is no help.
         hopeless = isinstance(error, PermanentMixpanelError | RateLimited)
         raise _failure(str(error), error, place, allow_retries=not hopeless, fix=error.advice()) from error
-    except (SettingsError, LakeReadError, WrongProjectError) as error:
+    except (SettingsError, LakeReadError, WrongProjectError, EmptySnapshotError) as error:
         raise _failure(str(error), error, place, allow_retries=False) from error
     except (LandingError, WarehouseError) as error:
         raise _failure(str(error), error, place, allow_retries=True) from error

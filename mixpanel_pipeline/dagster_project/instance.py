@@ -11,7 +11,7 @@ from dagster._core.instance.ref import InstanceRef
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.engine import URL
 
-from mixpanel_pipeline.dagster_project.resources import EXPORT_POOL
+from mixpanel_pipeline.dagster_project.resources import EXPORT_POOL, QUERY_POOL
 from mixpanel_pipeline.settings import PROJECT_ROOT, Settings
 from mixpanel_pipeline.warehouse.connection import Warehouse
 
@@ -21,6 +21,8 @@ INSTANCE_LOCK = 7_241_007
 
 # Three requests a second is Mixpanel's limit, so more than three exports at once only wait for each other.
 PARALLEL_EXPORTS = 3
+# Mixpanel runs five queries of a project at once; two are left to people and their reports.
+PARALLEL_QUERIES = 3
 
 # Runs in this process leave its stdout and stderr alone: captured for the UI, they are no terminal any more.
 TERMINAL_IS_THE_PERSONS = {
@@ -63,6 +65,7 @@ def prepare_dagster_home(settings: Settings, warehouse_url: str) -> dict[str, st
         with dagster_instance(environment) as instance:
             instance.upgrade()
             instance.event_log_storage.set_concurrency_slots(EXPORT_POOL, PARALLEL_EXPORTS)
+            instance.event_log_storage.set_concurrency_slots(QUERY_POOL, PARALLEL_QUERIES)
     return environment
 
 

@@ -3,7 +3,8 @@
 import dagster as dg
 from pydantic import Field
 
-from mixpanel_pipeline.dagster_project.asset_specs import ALL_KEYS, CONTRIBUTIONS, TOTALS
+from mixpanel_pipeline.checks import matches_mixpanel
+from mixpanel_pipeline.dagster_project.asset_specs import ALL_KEYS, CONTRIBUTIONS, PROFILES, RAW_EVENTS, TOTALS
 from mixpanel_pipeline.dagster_project.failures import described_failures
 from mixpanel_pipeline.dagster_project.previews import table
 from mixpanel_pipeline.dagster_project.resources import EXPORT_POOL, Pipeline
@@ -13,16 +14,27 @@ from mixpanel_pipeline.subscribers.replace import replace_from_lake
 
 SYNC_JOB = "mixpanel_sync_job"
 RECONCILIATION_JOB = "reconciliation_job"
+PROFILES_JOB = "subscriber_profiles_job"
+
+# It costs one of 60 queries an hour, and syncs run many times a day: once a day is enough.
+MATCHES_MIXPANEL = dg.AssetCheckKey(RAW_EVENTS, matches_mixpanel.NAME)
 
 mixpanel_sync_job = dg.define_asset_job(
     SYNC_JOB,
-    selection=dg.AssetSelection.assets(*ALL_KEYS),
-    description="Materializes days with their checks; a range of days is one run. Everything that syncs runs this.",
+    selection=dg.AssetSelection.assets(*ALL_KEYS) - dg.AssetSelection.checks(MATCHES_MIXPANEL),
+    description="Materializes days with their checks, except the one that asks Mixpanel; a range of days is one run. "
+    "Everything that syncs runs this.",
+)
+
+subscriber_profiles_job = dg.define_asset_job(
+    PROFILES_JOB,
+    selection=dg.AssetSelection.assets(PROFILES),
+    description="One snapshot of all profiles with its checks; who changed is written.",
 )
 
 reconciliation_job = dg.define_asset_job(
     RECONCILIATION_JOB,
-    selection=dg.AssetSelection.checks_for_assets(*ALL_KEYS),
+    selection=dg.AssetSelection.checks_for_assets(*ALL_KEYS, PROFILES),
     description="Every asset check, over all days: nothing may have drifted from the lake, and no day may be missing.",
 )
 
@@ -103,6 +115,7 @@ def purge_history_job() -> None:
 
 JOBS = [
     mixpanel_sync_job,
+    subscriber_profiles_job,
     reconciliation_job,
     late_event_sweep_job,
     replace_totals_job,

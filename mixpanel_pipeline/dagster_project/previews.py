@@ -1,7 +1,7 @@
-"""Small looks into a day, for the pages of its materializations."""
+"""Small looks into a day or a snapshot, for the pages of its materializations."""
 
 from collections import Counter
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
@@ -11,8 +11,10 @@ from psycopg.rows import dict_row
 from mixpanel_pipeline.dagster_project.resources import Pipeline
 from mixpanel_pipeline.lake.engine import open_engine, set_variables
 from mixpanel_pipeline.lake.manifest import RawPartition
+from mixpanel_pipeline.warehouse.sql_files import read_sql
 
 ROWS_SHOWN = 10
+CHANGES_SHOWN = 20
 BAR_WIDTH = 40
 
 
@@ -55,6 +57,13 @@ def busiest_people(connection: psycopg.Connection, day: date) -> dg.TableMetadat
             [day, ROWS_SHOWN],
         ).fetchall()
     return table(rows)
+
+
+def profile_changes(connection: psycopg.Connection, taken_at: datetime) -> list[dict[str, Any]]:
+    """The first of what a snapshot changed: of whom, from, to."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        parameters = {"taken_at": taken_at, "most": CHANGES_SHOWN}
+        return cursor.execute(read_sql("subscribers/newest_profile_changes.sql"), parameters).fetchall()
 
 
 def table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:

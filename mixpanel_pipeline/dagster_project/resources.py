@@ -7,19 +7,33 @@ from functools import cached_property
 from mixpanel_pipeline.lake.calendar import ExportCalendar, utc_now
 from mixpanel_pipeline.lake.storage import LakeStorage
 from mixpanel_pipeline.settings import Settings
-from mixpanel_pipeline.subscribers.build import build_calendar, build_event_sync, build_storage
+from mixpanel_pipeline.subscribers.build import (
+    build_calendar,
+    build_event_sync,
+    build_profile_sync,
+    build_storage,
+)
 from mixpanel_pipeline.subscribers.event_sync import EventSync
+from mixpanel_pipeline.subscribers.profile_sync import ProfileSync
 from mixpanel_pipeline.warehouse.connection import Warehouse, open_warehouse
 
 # The pool that keeps parallel exports within Mixpanel's limits, across all runs of the instance.
 EXPORT_POOL = "mixpanel_export"
+# The same for queries: profiles and reports, which Mixpanel limits apart from exports.
+QUERY_POOL = "mixpanel_query"
 
 EventSyncFactory = Callable[[Settings, Warehouse, Callable[[str], None]], EventSync]
+ProfileSyncFactory = Callable[[Settings, Warehouse, Callable[[str], None]], ProfileSync]
 
 
 def configured_event_sync(settings: Settings, warehouse: Warehouse, log: Callable[[str], None]) -> EventSync:
     """The synchronization that `settings` describe."""
     return build_event_sync(settings, warehouse, log=log)
+
+
+def configured_profile_sync(settings: Settings, warehouse: Warehouse, log: Callable[[str], None]) -> ProfileSync:
+    """The synchronization of profiles that `settings` describe."""
+    return build_profile_sync(settings, warehouse, log=log)
 
 
 class Pipeline:
@@ -34,11 +48,13 @@ class Pipeline:
         settings: Settings,
         *,
         event_sync: EventSyncFactory = configured_event_sync,
+        profile_sync: ProfileSyncFactory = configured_profile_sync,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.settings = settings
         self.now = now
         self._event_sync = event_sync
+        self._profile_sync = profile_sync
 
     @cached_property
     def warehouse(self) -> Warehouse:
@@ -60,3 +76,11 @@ class Pipeline:
             SettingsError: the project or its credentials are not set.
         """
         return self._event_sync(self.settings, self.warehouse, log)
+
+    def profile_sync(self, log: Callable[[str], None]) -> ProfileSync:
+        """The same of profiles.
+
+        Raises:
+            SettingsError: the project or its credentials are not set.
+        """
+        return self._profile_sync(self.settings, self.warehouse, log)

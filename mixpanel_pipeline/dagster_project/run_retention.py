@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
-from mixpanel_pipeline.dagster_project.asset_specs import ALL_KEYS
+from mixpanel_pipeline.dagster_project.asset_specs import ALL_KEYS, PROFILES
 
 PAGE = 100
 
@@ -40,7 +40,8 @@ def purge_runs(
 
 
 def _runs_of_newest_materializations(instance: dg.DagsterInstance) -> set[str]:
-    runs = set()
+    snapshot = instance.get_latest_materialization_event(PROFILES)
+    runs = {snapshot.run_id} if snapshot else set()
     for key in ALL_KEYS:
         newest = instance.event_log_storage.get_latest_storage_id_by_partition(
             key, dg.DagsterEventType.ASSET_MATERIALIZATION

@@ -8,6 +8,7 @@ from mixpanel_pipeline.dagster_project.jobs import (
     mixpanel_sync_job,
     purge_history_job,
     reconciliation_job,
+    subscriber_profiles_job,
 )
 from mixpanel_pipeline.dagster_project.resources import Pipeline
 from mixpanel_pipeline.dagster_project.run_requests import range_request
@@ -52,6 +53,7 @@ def _schedule(job_name: str, cron: str, why: str) -> dg.ScheduleDefinition:
 SCHEDULES = [
     mixpanel_sync_schedule,
     _schedule(late_event_sweep_job.name, "35 * * * *", "Hourly, away from the full hour when everybody asks Mixpanel."),
+    _schedule(subscriber_profiles_job.name, "30 2 * * *", "Daily, after the sync: one snapshot of all profiles."),
     _schedule(lake_garbage_job.name, "20 3 * * *", "Daily, after the sync."),
     _schedule(purge_history_job.name, "40 3 * * *", "Daily, after the sync."),
     _schedule(reconciliation_job.name, "0 4 * * *", "Daily, after the sync: every check over all days."),

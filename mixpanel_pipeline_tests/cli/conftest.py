@@ -41,6 +41,7 @@ def project(environment: dict[str, str]) -> Iterator[SimulatorServer]:
             MIXPANEL_USERNAME="demo-account",
             MIXPANEL_SECRET="demo-secret",
             MIXPANEL_DATA_URL=server.url,
+            MIXPANEL_QUERY_URL=server.url,
             MIXPANEL_START_DATE=str(today - timedelta(days=3)),
         )
         yield server

@@ -11,13 +11,16 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.reconstruct import ReconstructableJob
 
+from mixpanel_pipeline.dagster_project.asset_specs import ALL_KEYS
 from mixpanel_pipeline.dagster_project.resources import Pipeline
 from mixpanel_pipeline.dagster_project.run_requests import mode_config, range_tags
+from mixpanel_pipeline.mixpanel.engage import EngageClient
 from mixpanel_pipeline.mixpanel.export import ExportClient
 from mixpanel_pipeline.settings import Settings, load_settings
 from mixpanel_pipeline.simulator import Project, SimulatorServer
-from mixpanel_pipeline.subscribers.build import build_event_sync
+from mixpanel_pipeline.subscribers.build import build_event_sync, build_profile_sync
 from mixpanel_pipeline.subscribers.event_sync import EventSync
+from mixpanel_pipeline.subscribers.profile_sync import ProfileSync
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline_tests.workbench import IMPATIENT, PROJECT_ID, SECRET, USERNAME, NoBudget
 
@@ -65,6 +68,15 @@ def impatient_event_sync(settings: Settings, warehouse: Warehouse, log: Callable
     return replace(sync, client=client, sleep=lambda _: None, now=lambda: NOW)
 
 
+def impatient_profile_sync(settings: Settings, warehouse: Warehouse, log: Callable[[str], None]) -> ProfileSync:
+    """The same of profiles, two of them a page."""
+    client = EngageClient(
+        str(settings.mixpanel_query_url), PROJECT_ID, USERNAME, SECRET, NoBudget(), policy=IMPATIENT,
+        sleep=lambda _: None, log=log,
+    )  # fmt: skip
+    return replace(build_profile_sync(settings, warehouse, log=log), client=client, page_size=2)
+
+
 @pytest.fixture
 def environment(
     server: SimulatorServer, project: Project, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -75,6 +87,7 @@ def environment(
         "PIPELINE_HOME": str(tmp_path / "home"),
         "DATABASE_URL": database_url,
         "MIXPANEL_DATA_URL": server.url,
+        "MIXPANEL_QUERY_URL": server.url,
         "MIXPANEL_PROJECT_ID": str(PROJECT_ID),
         "MIXPANEL_USERNAME": USERNAME,
         "MIXPANEL_SECRET": SECRET,
@@ -123,7 +136,8 @@ class Dagster:
         """A range of days as one run, whether it succeeds or not; without checks, which are tested elsewhere."""
         return dg.materialize(
             list(self.definitions.assets or []),  # pyright: ignore[reportArgumentType]
-            instance=self.instance, resources={"pipeline": self.pipeline}, run_config=mode_config(mode),
+            selection=list(ALL_KEYS), instance=self.instance, resources={"pipeline": self.pipeline},
+            run_config=mode_config(mode),
             tags=range_tags(day(first), day(last)), raise_on_error=False,
         )  # fmt: skip
 
@@ -161,6 +175,6 @@ class Dagster:
 
 @pytest.fixture
 def dagster(settings: Settings) -> Iterator[Dagster]:
-    pipeline = Pipeline(settings, event_sync=impatient_event_sync, now=lambda: NOW)
+    pipeline = Pipeline(settings, event_sync=impatient_event_sync, profile_sync=impatient_profile_sync, now=lambda: NOW)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Dagster(pipeline, instance)

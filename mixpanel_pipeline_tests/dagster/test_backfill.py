@@ -32,6 +32,10 @@ CONTINUE = """
 mutation Continue($parameters: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $parameters) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message stack } } }
 """
+MATERIALIZE = """
+mutation Materialize($parameters: ExecutionParams!) { launchPipelineExecution(executionParams: $parameters) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message stack } } }
+"""
 ASSETS = ["mixpanel_raw_events", "subscriber_daily_contributions", "subscribers_insights_v2", "sync_watermarks"]
 
 
@@ -119,9 +123,36 @@ def test_a_run_continued_from_failure_fetches_only_what_is_left(ui: UserInterfac
     asked_before = len(project.requests)
     ui.ask(CONTINUE, {"parentRunId": failed.run_id, "strategy": "FROM_FAILURE"})
     wait_for_runs_to_finish(ui.instance)
-    assert [request.params["from_date"] for request in project.requests[asked_before:]] == sorted(days(3, 4))
+    exports = [request for request in project.requests[asked_before:] if request.path == "/api/2.0/export"]
+    assert [request.params["from_date"] for request in exports] == sorted(days(3, 4))
     assert materialized(ui) == [days(1, 2, 3, 4)] * 4
     records = dg.AssetRecordsFilter(dg.AssetKey("mixpanel_raw_events"), asset_partitions=[str(day(1))])
     newest = ui.instance.fetch_materializations(records, limit=1).records[0].asset_materialization
     assert newest
     assert newest.metadata["rows"].value == 2
+
+
+def test_a_snapshot_of_profiles_and_days_afterwards(ui: UserInterface, project: Project, warehouse: Warehouse):
+    project.set_profile("ann", {"income": "100k-150k"})
+    profiles = {"path": ["subscriber_profiles"]}
+    selector = {
+        "repositoryLocationName": "mixpanel_pipeline",
+        "repositoryName": "__repository__",
+        "jobName": "__ASSET_JOB",
+        "assetSelection": [profiles],
+        "assetCheckSelection": [
+            {"assetKey": profiles, "name": name} for name in ("profiles_equal_snapshot", "profiles_skip_unchanged")
+        ],
+    }
+    run_config = {"ops": {"subscriber_profiles": {"config": {"all_deleted": False}}}}
+    answer = ui.ask(MATERIALIZE, {"selector": selector, "runConfigData": run_config})
+    run = ui.instance.get_run_by_id(answer["run"]["runId"])
+    assert run
+    assert run.status == dg.DagsterRunStatus.SUCCESS
+    assert ui.instance.get_latest_materialization_event(dg.AssetKey("subscriber_profiles"))
+    assert set(stored_totals(warehouse)) == {"ann"}
+
+    # The totals depend on profiles, and no day waits for them.
+    assert ui.backfill(LAUNCH, days_of(1, 2)) == dg.DagsterRunStatus.SUCCESS
+    ann = stored_totals(warehouse)["ann"]
+    assert (ann["app_sessions"], ann["income"]) == (2, "100k-150k")

@@ -31,8 +31,9 @@ def test_all_pass_where_all_is_well(loaded: Dagster):
     assert {name: evaluation.passed for name, evaluation in found.items()} == dict.fromkeys(
         (
             "add_equals_replace", "contributions_equal_lake", "no_quarantined_events", "events_lie_within_their_day",
-            "partitions_follow_settings", "set_based_equals_loop",
-            "watermark_advances", "sync_is_incremental", "no_missing_partitions",
+            "partitions_follow_settings", "set_based_equals_loop", "matches_mixpanel",
+            "watermark_advances", "sync_is_incremental", "no_missing_partitions", "profiles_equal_snapshot",
+            "profiles_skip_unchanged",
         ),
         True,
     )  # fmt: skip
@@ -107,8 +108,51 @@ def test_a_sync_that_brings_too_much_warns(dagster: Dagster):
     assert evaluation.metadata["new_events"].value == 10
 
 
+def test_profiles_written_past_the_pipeline_are_found(loaded: Dagster, project: Project):
+    project.set_profile("ann", {"income": "100k-150k"})
+    loaded.run("subscriber_profiles_job")
+    loaded.write("update subscriber_profiles set income = 'gold'")
+    evaluation = evaluations(loaded)["profiles_equal_snapshot"]
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "mixpanel-pipeline profiles" in str(evaluation.metadata["fix"].value)
+    assert shown(evaluation) == [
+        {"distinct_id": "ann", "difference": "column income", "stored_value": "gold", "snapshot_value": "100k-150k"}
+    ]
+
+
 def test_a_missing_day_warns(loaded: Dagster):
     loaded.write(f"delete from raw_partitions where export_day = '{day(9)}'")
     evaluation = evaluations(loaded)["no_missing_partitions"]
     assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert shown(evaluation) == [{"export_day": str(day(9)), "missing": True, "failed": False}]
+
+
+def test_counts_other_than_mixpanel_s_are_found(loaded: Dagster, project: Project):
+    project.faults.add("counts_disagree", event="$ae_session", on=str(day(9)), by=2)
+    evaluation = evaluations(loaded)["matches_mixpanel"]
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert shown(evaluation) == [
+        {
+            "event": "$ae_session", "day": str(day(9)), "ours": 1, "mixpanel": 3, "difference": 2,
+            "explanation": "unexplained",
+        }
+    ]  # fmt: skip
+
+
+def test_a_sync_asks_for_no_counts_and_the_daily_check_for_them_once(loaded: Dagster, project: Project):
+    def queries() -> int:
+        return sum(request.path == "/api/query/events" for request in project.requests)
+
+    assert "matches_mixpanel" not in {e.check_name for e in loaded.sync(9, 10).get_asset_check_evaluations()}
+    assert queries() == 0
+    assert evaluations(loaded)["matches_mixpanel"].metadata["days"].value == 3
+    assert queries() == 1
+    assert loaded.rows("select api from mixpanel_requests") == [("query",)]
+
+
+def test_without_credentials_nothing_is_compared_which_is_no_pass(loaded: Dagster, monkeypatch: pytest.MonkeyPatch):
+    update = {"mixpanel_project_id": None}
+    monkeypatch.setattr(loaded.pipeline, "settings", loaded.pipeline.settings.model_copy(update=update))
+    evaluation = evaluations(loaded)["matches_mixpanel"]
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "MIXPANEL_PROJECT_ID" in (evaluation.description or "")

@@ -10,12 +10,15 @@ import dagster as dg
 import pytest
 
 from mixpanel_pipeline import catalog_sql
+from mixpanel_pipeline.dagster_project.checks import asset_checks
+from mixpanel_pipeline.dagster_project.jobs import MATCHES_MIXPANEL, mixpanel_sync_job, reconciliation_job
 from mixpanel_pipeline.dagster_project.partitions import daily_partitions
 from mixpanel_pipeline.settings import PROJECT_ROOT
 from mixpanel_pipeline_tests.dagster.conftest import Dagster
 
 RAW, CONTRIBUTIONS = "mixpanel_raw_events", "subscriber_daily_contributions"
 TOTALS, WATERMARKS = "subscribers_insights_v2", "sync_watermarks"
+PROFILES = "subscriber_profiles"
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def test_definitions_load_in_a_fresh_interpreter_without_services(empty_environm
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert completed.returncode == 0, completed.stderr
-    assert completed.stdout.strip() == "7"
+    assert completed.stdout.strip() == "8"
     assert not (tmp_path / "home" / "postgres").exists()
 
 
@@ -60,10 +63,16 @@ def test_assets(dagster: Dagster):
     assert found == {
         RAW: (set(), "mixpanel"),
         CONTRIBUTIONS: ({RAW}, "mixpanel"),
-        TOTALS: ({CONTRIBUTIONS}, "mixpanel"),
+        TOTALS: ({CONTRIBUTIONS, PROFILES}, "mixpanel"),
         WATERMARKS: ({RAW}, "mixpanel"),
+        PROFILES: (set(), "mixpanel"),
     }
     for node in graph.asset_nodes:
+        assert node.code_version
+        assert "Grain" in (node.description or "")
+        if node.key.to_user_string() == PROFILES:
+            assert (node.partitions_def, node.pools) == (None, {"mixpanel_query"})
+            continue
         assert isinstance(node.partitions_def, dg.DailyPartitionsDefinition)
         assert (node.partitions_def.start.date().isoformat(), str(node.partitions_def.timezone)) == (
             "2025-03-01",
@@ -71,9 +80,8 @@ def test_assets(dagster: Dagster):
         )
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
         assert node.pools == {"mixpanel_export"}
-        assert node.code_version
-        assert "Grain" in (node.description or "")
-    assert {node.key.to_user_string() for node in graph.asset_nodes if node.freshness_policy} == {TOTALS, WATERMARKS}
+    fresh = {node.key.to_user_string() for node in graph.asset_nodes if node.freshness_policy}
+    assert fresh == {TOTALS, WATERMARKS, PROFILES}
 
 
 def test_columns_and_their_origin_follow_from_the_catalog(dagster: Dagster):
@@ -90,6 +98,20 @@ def test_columns_and_their_origin_follow_from_the_catalog(dagster: Dagster):
     assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in lineage["total_copies"]] == [
         (CONTRIBUTIONS, "total_copies")
     ]
+    assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in lineage["income_at"]] == [
+        (CONTRIBUTIONS, "income_at"),
+        (PROFILES, "changed_at"),
+    ]
+
+
+def test_columns_of_profiles_are_those_of_the_table(dagster: Dagster):
+    profiles = dagster.definitions.resolve_asset_graph().get(dg.AssetKey(PROFILES))
+    columns = {column.name: column.type for column in profiles.metadata["dagster/column_schema"].columns}
+    stored = dagster.rows(
+        "select column_name, case data_type when 'timestamp with time zone' then 'timestamptz' else data_type end "
+        "from information_schema.columns where table_name = 'subscriber_profiles'"
+    )
+    assert columns == dict(stored)
 
 
 def test_in_project_time_days_are_the_projects(dagster: Dagster):
@@ -111,10 +133,22 @@ def test_checks(dagster: Dagster):
         (RAW, "no_quarantined_events", False),
         (RAW, "events_lie_within_their_day", False),
         (RAW, "partitions_follow_settings", False),
+        (RAW, "matches_mixpanel", False),
         (WATERMARKS, "watermark_advances", False),
         (WATERMARKS, "sync_is_incremental", False),
         (WATERMARKS, "no_missing_partitions", False),
+        (PROFILES, "profiles_equal_snapshot", False),
+        (PROFILES, "profiles_skip_unchanged", False),
     }
+
+
+def test_the_check_that_asks_mixpanel_is_no_part_of_a_sync_and_keeps_to_the_pool(dagster: Dagster):
+    graph = dagster.definitions.resolve_asset_graph()
+    synced, reconciled = (job.selection.resolve_checks(graph) for job in (mixpanel_sync_job, reconciliation_job))
+    assert reconciled - synced >= {MATCHES_MIXPANEL}
+    assert dg.AssetCheckKey(dg.AssetKey(TOTALS), "add_equals_replace") in synced
+    (check,) = [check for check in asset_checks() if MATCHES_MIXPANEL in check.check_keys]
+    assert check.op.pool == "mixpanel_export"
 
 
 def test_schedules_and_sensors_are_on(dagster: Dagster):
@@ -124,14 +158,18 @@ def test_schedules_and_sensors_are_on(dagster: Dagster):
         for schedule in repository.schedule_defs
     } == {
         "mixpanel_sync_schedule": ("0 2 * * *", "UTC", "mixpanel_sync_job"),
+        "subscriber_profiles_schedule": ("30 2 * * *", "UTC", "subscriber_profiles_job"),
         "late_event_sweep_schedule": ("35 * * * *", "UTC", "late_event_sweep_job"),
         "lake_garbage_schedule": ("20 3 * * *", "UTC", "lake_garbage_job"),
         "purge_history_schedule": ("40 3 * * *", "UTC", "purge_history_job"),
         "reconciliation_schedule": ("0 4 * * *", "UTC", "reconciliation_job"),
     }
-    assert {sensor.name: sensor.job_name for sensor in repository.sensor_defs} == {
+    jobs = {sensor.name: sensor.job_name if sensor.targets else None for sensor in repository.sensor_defs}
+    assert jobs == {
         "late_events_sensor": "mixpanel_sync_job",
         "missing_partitions_sensor": "mixpanel_sync_job",
+        "run_failure_alert_sensor": None,
+        "failing_checks_alert_sensor": None,
     }
     assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}

@@ -1,4 +1,4 @@
-"""A new metric is one catalog line and one generated migration; days fetched again have it."""
+"""A new metric is one catalog line and one generated migration; days fetched again, and profiles, have it."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 from mixpanel_pipeline import metric_migration
 from mixpanel_pipeline.simulator import Project, SimulatorServer
 from mixpanel_pipeline.warehouse.connection import Warehouse
-from mixpanel_pipeline_tests.workbench import build_sync
+from mixpanel_pipeline_tests.workbench import build_profile_sync, build_sync
 
 DAY = date(2025, 3, 9)
 NOW = datetime(2025, 3, 20, 12, tzinfo=UTC)
@@ -24,7 +24,7 @@ from pathlib import Path
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.migrations import migrate
 from mixpanel_pipeline.subscribers.replace import totals_that_differ
-from mixpanel_pipeline_tests.workbench import build_sync
+from mixpanel_pipeline_tests.workbench import build_profile_sync, build_sync
 url, directory, server = sys.argv[1:]
 warehouse = Warehouse(url)
 print(migrate(warehouse))
@@ -34,6 +34,8 @@ try:
 except Exception as error:
     print(error)
 sync.materialize_day(date(2025, 3, 9))
+profiles = build_profile_sync(warehouse, Path(directory), server).synchronize()
+print(profiles.changed, profiles.totals_changed)
 print(totals_that_differ(warehouse, sync.storage))
 """
 
@@ -47,6 +49,8 @@ def test_a_new_line_reaches_the_totals(warehouse: Warehouse, database_url: str, 
     at = int(datetime(2025, 3, 9, 5, tzinfo=UTC).timestamp())
     project.add("Shared Portfolio", "ann", at, properties={"riskProfile": "bold"})
     project.add("SubscriptionCreated", "ann", at, properties={"risk_profile": "shy", "time": at - 60})
+    project.set_profile("ben", {"riskProfile": "timid"})
+    project.set_profile("cleo", {"income": "1m"})
     copy = tmp_path / "project"
     for name in ("mixpanel_pipeline", "mixpanel_pipeline_tests", "sql"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -58,6 +62,7 @@ def test_a_new_line_reaches_the_totals(warehouse: Warehouse, database_url: str, 
     text = text.replace('    _property("income"', '    _property("risk_profile", "text"),\n    _property("income"')
     with SimulatorServer(project) as server:
         build_sync(warehouse, tmp_path, server.url, now=lambda: NOW).materialize_day(DAY)
+        build_profile_sync(warehouse, tmp_path, server.url).synchronize()
         catalog.write_text(text)
         environment = {**os.environ, "PYTHONPATH": str(copy)}
         for module in ("catalog_sql", "metric_migration"):
@@ -66,12 +71,20 @@ def test_a_new_line_reaches_the_totals(warehouse: Warehouse, database_url: str, 
             [sys.executable, "-c", PROGRAM, database_url, str(tmp_path), server.url],
             cwd=copy, env=environment, capture_output=True, text=True, check=True,
         )  # fmt: skip
-    applied, refused, differences = synced.stdout.splitlines()
+    applied, refused, changed, differences = synced.stdout.splitlines()
     assert applied.endswith("_shares']")
     assert "1 days were landed with another catalog" in refused
+    assert changed == "1 1"
     assert differences == "[]"
     with warehouse.connect() as connection:
         row = connection.execute(
-            "select shares, risk_profile, risk_profile_at, total_subscriptions from subscribers_insights_v2"
+            "select shares, risk_profile, risk_profile_at, total_subscriptions from subscribers_insights_v2 "
+            "where distinct_id = 'ann'"
         ).fetchone()
+        profiles = connection.execute(
+            "select totals.risk_profile, totals.risk_profile_at = profile.changed_at "
+            "from subscriber_profiles as profile "
+            "join subscribers_insights_v2 as totals using (distinct_id) where profile.risk_profile is not null"
+        ).fetchall()
+    assert profiles == [("timid", True)]
     assert row == (1, "bold", datetime(2025, 3, 9, 5, tzinfo=UTC), 1)

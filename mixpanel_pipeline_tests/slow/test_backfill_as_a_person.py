@@ -153,6 +153,7 @@ def environment(
     variables = {
         "PIPELINE_HOME": str(tmp_path / "home"),
         "MIXPANEL_DATA_URL": mixpanel.url,
+        "MIXPANEL_QUERY_URL": mixpanel.url,
         "MIXPANEL_PROJECT_ID": str(PROJECT_ID),
         "MIXPANEL_USERNAME": USERNAME,
         "MIXPANEL_SECRET": SECRET,

@@ -55,7 +55,7 @@ def test_a_prepared_home_is_what_dagster_needs(settings: Settings, database_url:
     with dagster_instance(environment) as instance:
         assert os.environ["DAGSTER_HOME"] == environment["DAGSTER_HOME"]
         limits = {pool.name: pool.limit for pool in instance.event_log_storage.get_pool_limits()}
-        assert limits == {"mixpanel_export": 3}
+        assert limits == {"mixpanel_export": 3, "mixpanel_query": 3}
         assert not instance.telemetry_enabled
         assert instance.run_retries_enabled
         assert instance.run_monitoring_enabled

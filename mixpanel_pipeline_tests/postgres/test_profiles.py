@@ -1,6 +1,7 @@
 """Profiles as they come, change, go and come back, and what that does to the totals; each snapshot is held against a
 plain recomputation."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -211,43 +212,44 @@ def test_a_changed_property_is_noted_and_makes_all_of_them_new(bench: Bench) -> 
     assert stored_totals(bench.warehouse)["ann"]["net_worth_at"] == second.snapshot.taken_at
 
 
-SAYS_NOTHING = [None, "", ABSENT]
-
-
-@pytest.mark.parametrize("before", SAYS_NOTHING)
-@pytest.mark.parametrize("after", SAYS_NOTHING)
-def test_null_missing_and_empty_are_one(bench: Bench, before: Any, after: Any) -> None:
-    for income in (before, after):
-        properties = {"income": income, "$name": income, "plan": "free"}
-        bench.project.set_profile("ann", {key: value for key, value in properties.items() if value is not ABSENT})
+def test_null_missing_and_empty_are_one(bench: Bench) -> None:
+    ways = [None, "", ABSENT]
+    result = None
+    for step in (0, 1):
+        for pair in itertools.product(ways, ways):
+            properties = {"income": pair[step], "$name": pair[step], "plan": "free"}
+            said = {key: value for key, value in properties.items() if value is not ABSENT}
+            bench.project.set_profile(f"from {pair[0]!r} to {pair[1]!r}", said)
         result = bench.snapshot()
-    assert (counts(result), result.written, result.totals_changed) == ((0, 0, 1, 0), 0, 0)
+    assert result
+    assert (counts(result), result.written, result.totals_changed) == ((0, 0, 9, 0), 0, 0)
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "differ"),
-    [
-        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False),
-        ({"a": {"b": 1, "c": 2}}, {"a": {"c": 2, "b": 1}}, False),
-        ({"a": [1, 2]}, {"a": [2, 1]}, True),
-        ({"a": {"b": None}}, {"a": {}}, True),
-        ({"a": 0}, {}, True),
-        ({"a": False}, {}, True),
-        ({"a": []}, {}, True),
-        ({"a": 1}, {"a": True}, True),
-        ({"a": 1}, {"a": "1"}, True),
-        ({"a": " "}, {}, True),
-        ({"a": 2**70}, {"a": 2**70 + 1}, True),
-        ({"Plan": "x"}, {"plan": "x"}, True),
-        ({"a": "\u00e9"}, {"a": "e\u0301"}, True),
-    ],
-)
-def test_what_else_differs(bench: Bench, before: dict, after: dict, differ: bool) -> None:
-    bench.project.set_profile("ann", before)
-    bench.snapshot()
-    bench.project.set_profile("ann", after)
-    assert bench.snapshot().changed == int(differ)
-    changes(bench)
+SAME = [
+    ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+    ({"a": {"b": 1, "c": 2}}, {"a": {"c": 2, "b": 1}}),
+]
+DIFFERENT = [
+    ({"a": [1, 2]}, {"a": [2, 1]}),
+    ({"a": {"b": None}}, {"a": {}}),
+    ({"a": 0}, {}),
+    ({"a": False}, {}),
+    ({"a": []}, {}),
+    ({"a": 1}, {"a": True}),
+    ({"a": 1}, {"a": "1"}),
+    ({"a": " "}, {}),
+    ({"a": 2**70}, {"a": 2**70 + 1}),
+    ({"Plan": "x"}, {"plan": "x"}),
+    ({"a": "\u00e9"}, {"a": "e\u0301"}),
+]
+
+
+def test_what_else_is_the_same_and_what_differs(bench: Bench) -> None:
+    for step in (0, 1):
+        for pair in (*SAME, *DIFFERENT):
+            bench.project.set_profile(str(pair), pair[step])
+        bench.snapshot()
+    assert {row["distinct_id"] for row in changes(bench) if row["change"] == "changed"} == set(map(str, DIFFERENT))
 
 
 def test_extraction_follows_the_rules_of_events(bench: Bench) -> None:
@@ -302,7 +304,7 @@ def test_a_person_who_goes_and_comes_back(bench: Bench) -> None:
     first = bench.snapshot()
     bench.project.delete_profile("ann")
     gone = bench.snapshot()
-    assert (counts(gone), gone.written, gone.totals_changed) == ((0, 0, 1, 1), 1, 1)
+    assert (counts(gone), gone.written) == ((0, 0, 1, 1), 1)
     ann = stored_profiles(bench.warehouse)["ann"]
     assert (ann["deleted_at"], ann["changed_at"], ann["income"]) == (
         gone.snapshot.taken_at,
@@ -328,6 +330,14 @@ def test_a_person_who_goes_and_comes_back(bench: Bench) -> None:
     bench.snapshot()
     came_back = [(row["property"], row["new_value"]) for row in changes(bench) if row["change"] != "deleted"][3:]
     assert came_back == [(None, None), ("income", "100k")]
+
+
+def test_a_person_who_goes_is_one_row_of_the_totals(bench: Bench) -> None:
+    bench.project.set_profile("stays", {})
+    bench.project.set_profile("ann", {"income": "50k"})
+    bench.snapshot()
+    bench.project.delete_profile("ann")
+    assert bench.snapshot().totals_changed == 1
 
 
 def clock_that_ran_ahead(bench: Bench) -> datetime:
@@ -397,8 +407,8 @@ def test_only_the_first_refusals_are_in_the_log(bench: Bench) -> None:
     assert last_log(bench.warehouse)["sync_metadata"]["refusals"] == refusals(bench)[:20]
 
 
-@pytest.mark.parametrize("anonymous", [False, True])
-def test_a_snapshot_without_anybody_is_refused_unless_said_to_be_true(bench: Bench, anonymous: bool) -> None:
+@pytest.mark.parametrize("who_is_left", ["", "$device:1", "x" * 2001])
+def test_a_snapshot_without_anybody_is_refused_unless_said_to_be_true(bench: Bench, who_is_left: str) -> None:
     """People whom a service account may no longer see are not deleted people."""
     bench.add("ann", income="event")
     bench.fetch()
@@ -407,8 +417,8 @@ def test_a_snapshot_without_anybody_is_refused_unless_said_to_be_true(bench: Ben
     bench.snapshot()
     for person in ("ann", "bob"):
         bench.project.delete_profile(person)
-    if anonymous:
-        bench.project.set_profile("$device:1", {})
+    if who_is_left:
+        bench.project.set_profile(who_is_left, {})
     before = everything(bench.warehouse)
     with pytest.raises(EmptySnapshotError, match="2 are stored"):
         bench.profiles.synchronize()
@@ -714,13 +724,10 @@ def ten_people(bench: Bench) -> Bench:
 
 
 @pytest.mark.parametrize("fault", PASSING)
-@pytest.mark.parametrize("page", [0, 1])
-def test_a_passing_fault_ends_in_the_right_profiles(ten_people: Bench, fault: str, page: int) -> None:
+def test_a_passing_fault_ends_in_the_right_profiles(ten_people: Bench, fault: str) -> None:
     bench = ten_people
-    if (fault, page) in {("session_lost", 0), ("repeated_person", 0), ("wrong_total", 1), ("other_session", 0)}:
-        pytest.skip("there is nothing of the kind on this page")
     shown = shown_profiles(bench.url)
-    bench.project.faults.add(fault, times=1, page=page, api="engage")
+    bench.project.faults.add(fault, times=1, page=0 if fault == "wrong_total" else 1, api="engage")
     result = bench.profiles.synchronize()
     assert not bench.project.faults.active(), "the fault never struck"
     bench.snapshots.append((result.snapshot.taken_at, shown))

@@ -62,12 +62,11 @@ change = st.one_of(
     st.tuples(st.just("delete_person"), st.sampled_from(["ann", "bob"])),
 )
 # Some of them never send an event.
-PEOPLE_WITH_PROFILES = ["ann", "ann", "bob", "O'Brien; drop table x", "zoë \U0001f600", "$device:1", "carl", "dora"]
+PEOPLE_WITH_PROFILES = ["ann", "ann", "ann", "bob", "bob", "carl", "carl", "zoë \U0001f600", "$device:1", "dora"]
 person_with_profile = st.sampled_from(PEOPLE_WITH_PROFILES)
 profile_properties = st.fixed_dictionaries(
-    {},
+    {"income": st.sampled_from(TEXT_VALUES)},
     optional={
-        "income": st.sampled_from(TEXT_VALUES),
         "netWorth": st.sampled_from(TEXT_VALUES),
         "net_worth": st.sampled_from(TEXT_VALUES),
         "buyingPower": st.sampled_from(NUMBER_VALUES),
@@ -78,7 +77,6 @@ profile_properties = st.fixed_dictionaries(
     },
 )
 profile_change = st.one_of(
-    st.tuples(st.just("set_profile"), st.tuples(person_with_profile, profile_properties)),
     st.tuples(st.just("set_profile"), st.tuples(person_with_profile, profile_properties)),
     st.tuples(st.just("change_profile"), st.tuples(person_with_profile, profile_properties)),
     st.tuples(st.just("delete_profile"), person_with_profile),
@@ -92,20 +90,26 @@ snapshot = st.one_of(
     st.tuples(st.just("snapshot"), st.none()),
     st.tuples(st.just("snapshot_and_fetch"), st.sampled_from(DAYS)),
 )
-# A first load of several events, then rounds of changes and the fetches and snapshots that should notice them.
+# First loads of several events and profiles, then rounds of changes to both, and fetches and snapshots that should
+# notice them.
+loads = st.tuples(st.lists(fetch, min_size=1, max_size=2), st.lists(snapshot, min_size=1, max_size=1)).flatmap(
+    lambda parts: st.permutations([*parts[0], *parts[1]])
+)
+changes = st.tuples(st.lists(change, min_size=1, max_size=2), st.lists(profile_change, min_size=1, max_size=3)).map(
+    lambda parts: [*parts[0], *parts[1]]
+)
 steps = st.tuples(
     st.lists(stored_event, min_size=4, max_size=10),
-    st.lists(st.one_of(profile_change, snapshot, fetch), min_size=1, max_size=6),
-    st.lists(
-        st.tuples(
-            st.lists(st.one_of(change, profile_change), min_size=1, max_size=4),
-            st.lists(st.one_of(fetch, snapshot), min_size=1, max_size=4),
-        ),
-        min_size=1,
-        max_size=3,
-    ),
+    st.lists(st.tuples(person_with_profile, profile_properties), min_size=2, max_size=4),
+    loads,
+    st.lists(st.tuples(changes, loads), min_size=1, max_size=3),
 ).map(
-    lambda parts: [("add", parts[0]), *parts[1], *(step for changes, fetches in parts[2] for step in changes + fetches)]
+    lambda parts: [
+        ("add", parts[0]),
+        *(("set_profile", profile) for profile in parts[1]),
+        *parts[2],
+        *(step for changed, loaded in parts[3] for step in (*changed, *loaded)),
+    ]
 )
 
 

@@ -1,4 +1,5 @@
-"""Why Mixpanel's reports count other than the lake, as far as that shows (reference/mixpanel.md A1.5, A1.9, A3)."""
+"""Where Mixpanel's reports count other than the lake, and whether days of another time zone are why
+(reference/mixpanel.md A1.5, A3)."""
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
@@ -52,16 +53,6 @@ class Difference:
         }
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What is known of the partitions that cover a day; `swept`: Mixpanel was asked for late events just now."""
-
-    late: int
-    duplicates: int
-    quarantined: int
-    swept: bool
-
-
 def report_start(calendar: ExportCalendar, day: date) -> int:
     """The wire time at which a report's day begins. Reports have the project's days in both time modes; in `project`
     mode the wire time is its wall clock already."""
@@ -110,33 +101,6 @@ def explained_by_time_zone(
         return differences
     reason = _which_setting(calendar, sorted(zone for zones in fitting for zone in zones))
     return [replace(cell, kind="time zone", reason=reason) for cell in differences]
-
-
-def explained_by_evidence(differences: list[Difference], evidence: Mapping[date, Evidence]) -> list[Difference]:
-    """The differences with their reasons, unexplained where a day's evidence does not suffice for all of that day."""
-    surplus: defaultdict[date, int] = defaultdict(int)
-    for cell in differences:
-        surplus[cell.day] += max(0, cell.difference)
-    return [_with_reason(cell, surplus[cell.day], evidence[cell.day]) for cell in differences]
-
-
-def _with_reason(cell: Difference, surplus: int, evidence: Evidence) -> Difference:
-    if cell.difference < 0:
-        reason = "fewer in reports than were exported: deleted in Mixpanel, or merged by it, since the day was fetched"
-        return replace(cell, kind="deleted", reason=reason)
-    found: list[tuple[Kind, int, str]] = [
-        ("late", evidence.late, "events reached Mixpanel after the day was fetched"),
-        ("duplicates", evidence.duplicates, "duplicates were removed here that Mixpanel may not have merged yet"),
-        ("quarantined", evidence.quarantined, "lines of the export could not be read as events"),
-    ]
-    present = [source for source in found if source[1]]
-    # One that suffices alone is likelier than all together.
-    enough = next(([source] for source in present if source[1] >= surplus), present)
-    if sum(events for _, events, _ in enough) >= surplus:
-        return replace(cell, kind=enough[0][0], reason="; ".join(f"{events} {text}" for _, events, text in enough))
-    known = [f"only {events} {text}" for _, events, text in present]
-    unknown = [] if evidence.swept else ["late events could not be asked for"]
-    return replace(cell, reason="; ".join(known + unknown))
 
 
 def _agrees(

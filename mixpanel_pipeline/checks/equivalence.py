@@ -1,14 +1,17 @@
 """ADD, REPLACE, contributions and the lake say the same."""
 
+from collections import Counter
 from dataclasses import asdict
 from datetime import date
 
-from mixpanel_pipeline.checks.verdict import ROWS_SHOWN, Verdict
+from mixpanel_pipeline.checks.verdict import ROWS_A_PERSON, ROWS_SHOWN, Verdict
 from mixpanel_pipeline.lake.manifest import read_partitions
 from mixpanel_pipeline.lake.storage import LakeStorage
 from mixpanel_pipeline.subscribers.lake_queries import LakeReadError
-from mixpanel_pipeline.subscribers.replace import contributions_that_differ, totals_that_differ
+from mixpanel_pipeline.subscribers.replace import TotalDifference, contributions_that_differ, totals_that_differ
 from mixpanel_pipeline.warehouse.connection import Warehouse
+
+COLUMNS_NAMED = 3
 
 
 def add_equals_replace(warehouse: Warehouse, storage: LakeStorage) -> Verdict:
@@ -28,12 +31,27 @@ def add_equals_replace(warehouse: Warehouse, storage: LakeStorage) -> Verdict:
     return Verdict(
         name,
         False,
-        f"{len(wrong)} of {people} subscribers differ from REPLACE, in {', '.join(columns)}",
-        rows=[asdict(difference) for difference in differences[:ROWS_SHOWN]],
+        f"{len(wrong)} of {people} subscribers differ from REPLACE, in {_named(columns)}",
+        rows=[asdict(difference) for difference in _examples(differences)],
         fix="Somebody wrote to the tables past the pipeline, or this is a bug: `mixpanel-pipeline sync --full` "
         "computes all totals again from the lake.",
         figures={"subscribers": people, "subscribers_wrong": len(wrong), "values_wrong": len(differences)},
     )
+
+
+def _named(columns: list[str]) -> str:
+    first = ", ".join(columns[:COLUMNS_NAMED])
+    return first if len(columns) <= COLUMNS_NAMED else f"{len(columns)} columns: {first} ..."
+
+
+def _examples(differences: list[TotalDifference]) -> list[TotalDifference]:
+    shown: Counter[str] = Counter()
+    examples = []
+    for difference in differences:
+        if shown[difference.distinct_id] < ROWS_A_PERSON:
+            shown[difference.distinct_id] += 1
+            examples.append(difference)
+    return examples[:ROWS_SHOWN]
 
 
 def contributions_equal_lake(

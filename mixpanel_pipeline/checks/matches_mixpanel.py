@@ -10,13 +10,17 @@ from mixpanel_pipeline.checks.count_differences import (
     ONE_DAY,
     Cell,
     Difference,
-    Evidence,
     Kind,
     QuarterHour,
     counts_by_day,
     covering_days,
-    explained_by_evidence,
     explained_by_time_zone,
+)
+from mixpanel_pipeline.checks.count_evidence import (
+    DUPLICATES_MERGED_AFTER,
+    NOTHING_REPORTED,
+    Evidence,
+    explained_by_evidence,
 )
 from mixpanel_pipeline.checks.verdict import ROWS_SHOWN, Verdict
 from mixpanel_pipeline.lake.calendar import DayRange, day_ranges, days_between
@@ -194,9 +198,14 @@ def _explained(sync: EventSync, manifest: Manifest, found: _Comparison) -> _Comp
         now = _manifest(read_partitions(connection))
     changed = {day for day, partition in manifest.items() if day not in now or now[day].file != partition.file}
     days = {day for _, day in found.ours if changed.isdisjoint(covering_days(sync.calendar, day))}
-    evidence = {day: _evidence(manifest, late, covering_days(sync.calendar, day), swept) for day in days}
-    explained = explained_by_evidence([cell for cell in left if cell.day in days], evidence)
     ours = {cell: events for cell, events in found.ours.items() if cell[1] in days}
+    explained = explained_by_evidence(
+        [cell for cell in left if cell.day in days],
+        ours,
+        {day: _evidence(sync, partition, late.get(day, 0)) for day, partition in manifest.items()},
+        sync.calendar,
+        swept=swept,
+    )
     in_time_zone = [cell for cell in found.differences if cell.kind == "time zone" and cell.day in days]
     return _Comparison(ours, in_time_zone + explained)
 
@@ -211,12 +220,10 @@ def _swept(sync: EventSync) -> bool:
     return True
 
 
-def _evidence(manifest: Manifest, late: Mapping[date, int], export_days: Sequence[date], swept: bool) -> Evidence:
+def _evidence(sync: EventSync, partition: RawPartition, late: int) -> Evidence:
+    duplicates_last = sync.now().date() - partition.export_day <= DUPLICATES_MERGED_AFTER
     return Evidence(
-        late=sum(late.get(day, 0) for day in export_days),
-        duplicates=sum(manifest[day].duplicates for day in export_days),
-        quarantined=sum(manifest[day].quarantined for day in export_days),
-        swept=swept,
+        late=late, duplicates=partition.duplicates if duplicates_last else 0, quarantined=partition.quarantined
     )
 
 
@@ -255,13 +262,19 @@ def _kinds(differences: Sequence[Difference]) -> list[Kind]:
 def _fix(sync: EventSync, kind: Kind, differences: Sequence[Difference]) -> str:
     export_days = {day for cell in differences for day in covering_days(sync.calendar, cell.day)}
     again = "`mixpanel-pipeline sync --from {} --to {}`".format(*_bounds(export_days))
+    if kind == "unexplained" and differences[0].reason == NOTHING_REPORTED:
+        return (
+            f"Unexplained: {NOTHING_REPORTED}. See that MIXPANEL_PROJECT_ID is the project that the days were exported "
+            "from, that the service account's data view shows these events, and that the plan has reports; then verify "
+            "again."
+        )
     return {
         "unexplained": f"Unexplained: {again}, and verify again an hour later, for exports lag behind reports by up to "
         "an hour; what differs then is for Mixpanel's support, or a bug here.",
         "time zone": f"Time zone: {differences[0].reason} (Mixpanel's project settings tell which zone it is). After a "
         "change of the time mode partitions_follow_settings says which days to land again.",
         "late": "Late: `mixpanel-pipeline sync` fetches those days again.",
-        "duplicates": "Duplicates: nothing is wrong here; Mixpanel merges them within hours, at the latest days.",
+        "duplicates": "Duplicates: nothing is wrong here; Mixpanel merges them within hours, or some 20 days.",
         "quarantined": "Quarantined: no_quarantined_events says which lines.",
         "deleted": f"Deleted: {again}; what differs then is hidden from reports but still exported, until Mixpanel "
         "removes it for good within 30 days.",

@@ -7,7 +7,7 @@ from psycopg.rows import dict_row
 from mixpanel_pipeline.checks.verdict import ROWS_SHOWN, Verdict
 from mixpanel_pipeline.lake.storage import LakeStorage
 from mixpanel_pipeline.subscribers.lake_queries import LakeReadError
-from mixpanel_pipeline.subscribers.profile_differences import compare_with_snapshot
+from mixpanel_pipeline.subscribers.profile_differences import ProfileComparison, compare_with_snapshot
 from mixpanel_pipeline.subscribers.profile_sync import SOURCE
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.sql_files import read_sql
@@ -55,25 +55,44 @@ def profiles_skip_unchanged(warehouse: Warehouse) -> Verdict:
 
 
 def profiles_equal_snapshot(warehouse: Warehouse, storage: LakeStorage) -> Verdict:
-    """Stored profiles equal the newest snapshot in the lake: every person, every property."""
+    """Stored profiles equal the newest snapshot in the lake, every person, every property, and their times are those of
+    their history."""
     name = "profiles_equal_snapshot"
     try:
         comparison = compare_with_snapshot(warehouse, storage)
     except LakeReadError as error:
         return Verdict(name, False, str(error), fix="Take a new one: `mixpanel-pipeline profiles`.")
-    snapshot, differences = comparison.snapshot, comparison.differences
+    snapshot, found = comparison.snapshot, [*comparison.differences, *comparison.times]
+    wrong = len({difference.distinct_id for difference in found})
     if snapshot is None:
-        return Verdict(name, True, "no snapshot of profiles yet")
-    figures = {"people": snapshot.people}
-    if not differences:
-        summary = f"profiles of {snapshot.people} people equal the snapshot of {snapshot.taken_at:%Y-%m-%d %H:%M} UTC"
-        return Verdict(name, True, summary, figures=figures)
-    wrong = {difference.distinct_id for difference in differences}
+        figures, equal = {}, "no snapshot of profiles yet"
+        differ = f"{wrong} profiles are stored, or have a history, but profile_snapshots knows of no snapshot"
+    else:
+        source = f"the snapshot of {snapshot.taken_at:%Y-%m-%d %H:%M} UTC"
+        figures, equal = {"people": snapshot.people}, f"profiles of {snapshot.people} people equal {source}"
+        differ = f"{wrong} profiles are not what {source} and their history say"
+    if not found:
+        return Verdict(name, True, equal, figures=figures)
     return Verdict(
-        name, False,
-        f"{len(wrong)} profiles are not what the snapshot of {snapshot.taken_at:%Y-%m-%d %H:%M} UTC says",
-        rows=[asdict(difference) for difference in differences[:ROWS_SHOWN]],
-        fix="Somebody wrote to subscriber_profiles past the pipeline, or the newest snapshot could not be compared "
-        "(profiles_skip_unchanged says so): `mixpanel-pipeline profiles` takes a new one and writes what differs.",
-        figures={**figures, "profiles_wrong": len(wrong), "values_wrong": len(differences)},
+        name, False, differ,
+        rows=[asdict(difference) for difference in found[:ROWS_SHOWN]],
+        fix=_fix(comparison),
+        figures={**figures, "profiles_wrong": wrong, "values_wrong": len(found)},
     )  # fmt: skip
+
+
+def _fix(comparison: ProfileComparison) -> str:
+    advice = []
+    if comparison.differences:
+        advice.append(
+            "Somebody wrote to subscriber_profiles past the pipeline, or the newest snapshot could not be compared "
+            "(profiles_skip_unchanged says so): `mixpanel-pipeline profiles` takes a new one and writes what differs. "
+            "If that leaves differences, the comparison is broken: please report it."
+        )
+    if comparison.times:
+        advice.append(
+            "Times that are not the history's stay wrong, and with them which value is the newest: by "
+            "`mixpanel-pipeline psql` delete these people from subscriber_profiles and subscriber_profile_changes, "
+            "then `mixpanel-pipeline profiles`, which writes who is there as new, then `mixpanel-pipeline sync --full`."
+        )
+    return " ".join(advice)

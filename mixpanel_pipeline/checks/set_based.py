@@ -1,9 +1,10 @@
-"""The set-based and the loop form of the SQL API give the same."""
+"""The set-based and the loop form of the SQL API give the same, and do what they answer."""
 
 import json
 import random
 from collections.abc import Iterator
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import dict_row
@@ -12,6 +13,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from mixpanel_pipeline import catalog
 from mixpanel_pipeline.checks.verdict import ROWS_SHOWN, Verdict
 from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.sql_files import read_sql
 
 NAME = "set_based_equals_loop"
 FUNCTIONS = ("upsert_subscribers_incremental", "upsert_subscribers_incremental_add")
@@ -19,24 +21,30 @@ FUNCTIONS = ("upsert_subscribers_incremental", "upsert_subscribers_incremental_a
 REAL_ROWS = 500
 BATCHES = 6
 BATCH_SIZE = 150
+# What the API takes.
+LARGEST_COUNT = 9_007_199_254_740_991
+LONGEST_NUMBER = 60
 # Two checks at once would change the same functions' settings.
 CHECK_LOCK = 7_241_005
 
 
 def set_based_equals_loop(warehouse: Warehouse, seed: int | None = None) -> Verdict:
     """Both forms of REPLACE and ADD leave the same rows and answers, on a copy of real rows, for random batches that
-    name people twice. Everything happens in a transaction that is rolled back; `seed` repeats a run."""
+    name people twice; and what they answer is what became of the copy, and of nothing else. Everything happens in a
+    transaction that is rolled back; `seed` repeats a run."""
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     with warehouse.connect() as connection:
         try:
             differences, copied, profiles = _compare(connection, random.Random(seed))  # noqa: S311 - examples, not keys
         except psycopg.errors.UndefinedFunction as error:
-            return Verdict(NAME, False, f"the SQL API is not there: {_first_line(error)}", fix=MIGRATE)
+            return Verdict(NAME, False, f"the SQL API is not there: {_first_line(error)}", fix=PUT_BACK)
         except psycopg.Error as error:
             return Verdict(NAME, False, f"a form failed (seed {seed}): {_first_line(error)}", fix=LOOK)
         finally:
             connection.rollback()
     figures = {"real_rows": copied, "profiles": profiles, "batches": BATCHES * len(FUNCTIONS), "seed": seed}
+    if not profiles:
+        return Verdict(NAME, False, "both forms refused every batch", fix=LOOK, figures=figures)
     if not differences:
         return Verdict(
             NAME, True, f"both forms agree on {profiles} profiles sent to {copied} real rows", figures=figures
@@ -45,42 +53,55 @@ def set_based_equals_loop(warehouse: Warehouse, seed: int | None = None) -> Verd
     return Verdict(
         NAME,
         False,
-        f"{len(differences)} values of {profiles} profiles differ between the forms, in {', '.join(columns)}",
+        f"{len(differences)} values of {profiles} profiles differ between the forms, or from the rows, in "
+        f"{', '.join(columns)}",
         rows=differences[:ROWS_SHOWN],
         fix=LOOK,
         figures={**figures, "values_wrong": len(differences)},
     )
 
 
-MIGRATE = "Run `mixpanel-pipeline migrate`."
-LOOK = (
-    "One of the functions was changed in the database, or this is a bug: run sql/subscribers/sql_api.sql again; "
-    "until both agree use the form that sql/migrations has."
+PUT_BACK = (
+    "`mixpanel-pipeline psql -f sql/subscribers/sql_api.sql`, in the project's directory, puts the functions back."
 )
+LOOK = f"One of the functions was changed in the database, or, if it stays so after that, this is a bug. {PUT_BACK}"
+# What the API says to what it does not take: a malformed value, and too much at once.
+REFUSALS = ("22023", "54000")
+
+
+Rows = dict[str, dict[str, Any]]
+
+
+class _Outcome(NamedTuple):
+    """What a form answered, what of that shows in the rows, and the rows it left."""
+
+    answer: dict[str, Any]
+    shown: dict[str, Any]
+    rows: Rows
+    answered: bool = True
 
 
 def _compare(connection: psycopg.Connection, chance: random.Random) -> tuple[list[dict[str, Any]], int, int]:
     """Sends every batch to both forms, each on the rows as they were before the batch."""
     connection.execute("select pg_advisory_xact_lock(%s, 0)", [CHECK_LOCK])
-    known = _copy_real_rows(connection, chance.random())
-    copied, profiles = len(known), 0
+    before = _copy_real_rows(connection, chance.random())
+    copied, profiles = len(before), 0
     differences: list[dict[str, Any]] = []
     for number in range(BATCHES):
         for function in FUNCTIONS:
-            batch = _random_batch(chance, known)
-            profiles += len(batch)
-            payload = json.dumps(batch)
+            batch = _random_batch(chance, list(before.values()))
             with connection.transaction() as by_set:
-                set_based = _call(connection, function, payload), _rows(connection)
+                set_based = _outcome(connection, function, batch, before)
                 raise psycopg.Rollback(by_set)
-            loop = _call(connection, f"{function}_loop", payload), _rows(connection)
+            loop = _outcome(connection, f"{function}_loop", batch, before)
+            profiles += len(batch) if loop.answered or set_based.answered else 0
             where = {"function": function, "batch": number}
             differences += [{**where, **difference} for difference in _differences(set_based, loop)]
-            known = list(loop[1].values())
+            before = loop.rows
     return differences, copied, profiles
 
 
-def _copy_real_rows(connection: psycopg.Connection, part: float) -> list[dict[str, Any]]:
+def _copy_real_rows(connection: psycopg.Connection, part: float) -> Rows:
     """Puts a temporary table of the same name, with some of the rows, before the functions' eyes: their search_path is
     changed for this transaction, which nobody else sees."""
     row = connection.execute(
@@ -105,35 +126,67 @@ def _copy_real_rows(connection: psycopg.Connection, part: float) -> list[dict[st
                 SQL("alter function {}.{}(jsonb) set search_path = pg_temp, pg_catalog, {}")
                 .format(schema, Identifier(form), schema)
             )  # fmt: skip
-    return list(_rows(connection).values())
+    return _rows(connection)
 
 
-def _call(connection: psycopg.Connection, function: str, payload: str) -> dict[str, Any]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        answer = cursor.execute(SQL("select * from {}(%s::jsonb)").format(Identifier(function)), [payload]).fetchone()
-    return answer or {}
+def _outcome(connection: psycopg.Connection, form: str, batch: list[dict[str, Any]], before: Rows) -> _Outcome:
+    """Calls a form. A name in it that is not looked for in the search_path would lead past the copy, where both forms
+    could do whatever they like and agree."""
+    elsewhere = _rows_written_elsewhere(connection)
+    query = SQL("select * from {}(%s::jsonb)").format(Identifier(form))
+    try:
+        with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+            answer = cursor.execute(query, [json.dumps(batch)]).fetchone() or {}
+    except psycopg.Error as error:
+        if error.sqlstate not in REFUSALS:
+            raise
+        return _Outcome({"refused": _first_line(error)}, {}, before, answered=False)
+    rows = _rows(connection)
+    people = {profile["distinct_id"] for profile in batch}
+    changed = {person for person in before if rows.get(person) != before[person]}
+    shown = {
+        "inserted": len(rows.keys() - before.keys()),
+        "updated": len(changed),
+        "unchanged": len(people & before.keys() - changed),
+        "people left out": len(people - rows.keys()),
+        "rows of others written": len((changed | rows.keys() - before.keys()) - people),
+        "rows written elsewhere": _rows_written_elsewhere(connection) - elsewhere,
+    }
+    return _Outcome({**dict.fromkeys(shown, 0), **answer}, shown, rows)
 
 
-def _rows(connection: psycopg.Connection) -> dict[str, dict[str, Any]]:
+def _rows_written_elsewhere(connection: psycopg.Connection) -> int:
+    """By this transaction so far, its rolled back parts included, to any table but the copy."""
+    row = connection.execute(read_sql("subscribers/rows_written_elsewhere.sql")).fetchone()
+    return row[0] if row else 0
+
+
+def _rows(connection: psycopg.Connection) -> Rows:
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute("select * from pg_temp.subscribers_insights_v2").fetchall()
     return {row["distinct_id"]: row for row in rows}
 
 
-def _differences(set_based: tuple[dict, dict], loop: tuple[dict, dict]) -> Iterator[dict[str, Any]]:
-    """Values that differ, of rows and of the answers themselves."""
-    (set_answer, set_rows), (loop_answer, loop_rows) = set_based, loop
-    pairs = [(None, set_answer, loop_answer)]
-    pairs += [(person, set_rows.get(person, {}), loop_rows.get(person, {})) for person in {**set_rows, **loop_rows}]
-    for person, set_row, loop_row in pairs:
+def _differences(set_based: _Outcome, loop: _Outcome) -> Iterator[dict[str, Any]]:
+    """Values that differ, of rows and of the answers themselves, and answers that are not what the rows show."""
+    for name in {**set_based.answer, **loop.answer}:
+        said = [outcome.answer.get(name) for outcome in (set_based, loop)]
+        shown = [outcome.shown.get(name, answer) for outcome, answer in zip((set_based, loop), said, strict=True)]
+        if said != shown or said[0] != said[1]:
+            yield _row(None, name, *(_told(*pair) for pair in zip(said, shown, strict=True)))
+    for person in {**set_based.rows, **loop.rows}:
+        set_row, loop_row = set_based.rows.get(person, {}), loop.rows.get(person, {})
         for column in {**set_row, **loop_row}:
             if set_row.get(column) != loop_row.get(column):
-                yield {
-                    "distinct_id": person,
-                    "column": column,
-                    "set_based": str(set_row.get(column)),
-                    "loop": str(loop_row.get(column)),
-                }
+                yield _row(person, column, str(set_row.get(column)), str(loop_row.get(column)))
+
+
+def _told(answer: Any, shown: Any) -> str:
+    return str(answer) if answer == shown else f"{answer} answered, {shown} found"
+
+
+def _row(person: str | None, column: str, set_based: str, loop: str) -> dict[str, Any]:
+    return {"distinct_id": person, "column": column, "set_based": set_based, "loop": loop}
 
 
 def _random_batch(chance: random.Random, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -144,7 +197,7 @@ def _random_batch(chance: random.Random, known: list[dict[str, Any]]) -> list[di
             batch.append(_random_profile(chance, chance.choice(batch)))
         elif known and chance.random() < 3 / 4:
             stored = chance.choice(known)
-            same = {name: str(value) for name, value in stored.items() if name in SENT and value is not None}
+            same = {name: str(value) for name, value in stored.items() if name in SENT and _is_taken(name, value)}
             same["linked_bank_account"] = stored["linked_bank_account"]
             batch.append(same if chance.random() < 1 / 4 else _random_profile(chance, same))
         else:
@@ -173,6 +226,13 @@ def _random_profile(chance: random.Random, like: dict[str, Any]) -> dict[str, An
     said |= {name: chance.choice([moment(), None]) for name in ("first_event_time", "last_event_time", "updated_at")}
     kept = {name: value for name, value in like.items() if chance.random() < 1 / 2}
     return {**said, **kept, "distinct_id": like["distinct_id"]}
+
+
+def _is_taken(name: str, value: Any) -> bool:
+    """Whether the API takes it back: events and other writers may store what it refuses (docs/sql-api.md)."""
+    if isinstance(value, Decimal):
+        return value.is_finite() and len(str(value)) <= LONGEST_NUMBER
+    return value is not None and (name not in COUNTS or 0 <= value <= LARGEST_COUNT)
 
 
 def _first_line(error: psycopg.Error) -> str:

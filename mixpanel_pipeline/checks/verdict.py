@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 # Enough rows to see the pattern; the count says how many there are.
 ROWS_SHOWN = 20
+# One person of whom everything is wrong must not hide all others.
+ROWS_A_PERSON = 3
 
 
 @dataclass(frozen=True)

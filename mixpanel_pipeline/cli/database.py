@@ -18,7 +18,7 @@ from mixpanel_pipeline.warehouse.embedded import binaries
 @click.command()
 @json_option
 def migrate(as_json: bool) -> None:
-    """Apply what is missing of sql/migrations, one transaction each, under a lock."""
+    """Apply what is missing of sql/migrations, also what was taken back, one transaction each, under a lock."""
     with used_warehouse(load_settings()) as warehouse:
         applied = migrations.migrate(warehouse)
     shown = "".join(f"applied {name}\n" for name in applied) or "nothing to apply\n"
@@ -29,12 +29,18 @@ def migrate(as_json: bool) -> None:
 @click.option("--to", metavar="ID", help="Take back all that came after this one (0000: all).")
 @json_option
 def rollback(to: str | None, as_json: bool) -> None:
-    """Take back the newest migration, or all that came after --to. The tables' data goes with them."""
+    """Take back the newest migration, or all that came after --to. The tables' data goes with them.
+
+    It stays so until `migrate`: this version's other commands, which need all migrations, refuse to run.
+    """
     _require_known(to)
     with used_warehouse(load_settings()) as warehouse:
         taken_back = migrations.rollback(warehouse, to)
+        now_at = migrations.newest_applied(warehouse)
     shown = "".join(f"took back {name}\n" for name in taken_back) or "nothing to take back\n"
-    give({"taken_back": taken_back}, as_json, lambda console: console.print(shown, end=""))
+    give({"taken_back": taken_back, "now_at": now_at}, as_json, lambda console: console.print(shown, end=""))
+    if taken_back:
+        say(f"the database is at {now_at or 'no migration'}, and stays there. {migrations.ways_out(taken_back[-1])}")
 
 
 def _require_known(to: str | None) -> None:

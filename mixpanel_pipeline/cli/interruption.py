@@ -15,12 +15,19 @@ class Interruption:
 
     def __init__(self, numbers: socket.socket) -> None:
         self._numbers = numbers
+        self._noticed = False
+
+    def noticed(self) -> bool:
+        """Whether one arrived and no KeyboardInterrupt followed it yet."""
+        with contextlib.suppress(BlockingIOError):
+            self._noticed = self._noticed or bool({signal.SIGINT, signal.SIGTERM} & set(self._numbers.recv(64)))
+        return self._noticed
 
     def end_if_noticed(self) -> None:
         """For when a run has ended. Raises KeyboardInterrupt: what was to come after it does not begin."""
-        with contextlib.suppress(BlockingIOError):
-            if {signal.SIGINT, signal.SIGTERM} & set(self._numbers.recv(64)):
-                raise KeyboardInterrupt
+        if self.noticed():
+            self._noticed = False
+            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -24,10 +24,11 @@ class RunClaims:
         self._directory.mkdir(parents=True, exist_ok=True)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         for run_id, file in self._files.items():
             with file:
-                self._end(run_id)  # an interrupted run keeps its place in the pool otherwise
+                self._end(run_id, interrupted=interrupted)  # an interrupted run keeps its place in the pool otherwise
 
     def claim(self, run_id: str) -> None:
         """This process executes the run."""
@@ -49,12 +50,13 @@ class RunClaims:
                     orphans.append(path.name)
         return orphans
 
-    def _end(self, run_id: str) -> bool:
-        """Frees what the run held, and marks it as failed if nothing did yet."""
+    def _end(self, run_id: str, *, interrupted: bool = False) -> bool:
+        """Frees what the run held, and marks it as failed, or as canceled, if nothing did yet."""
         run = self._instance.get_run_by_id(run_id)
         unfinished = run is not None and not run.is_finished
         if run is not None and unfinished:
-            self._instance.report_run_failed(run, "The command that executed this run was ended.")
+            report = self._instance.report_run_canceled if interrupted else self._instance.report_run_failed
+            report(run, "The command that executed this run was ended.")
         self._instance.event_log_storage.free_concurrency_slots_for_run(run_id)
         (self._directory / run_id).unlink(missing_ok=True)
         return unfinished

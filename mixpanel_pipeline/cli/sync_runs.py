@@ -18,7 +18,7 @@ from mixpanel_pipeline.cli.sync_report import RunOutcome, SyncReport, day_outcom
 from mixpanel_pipeline.dagster_project.asset_specs import CONTRIBUTIONS, TOTALS
 from mixpanel_pipeline.dagster_project.instance import dagster_instance, prepare_dagster_home
 from mixpanel_pipeline.dagster_project.jobs import late_event_sweep_job, replace_totals_job, subscriber_profiles_job
-from mixpanel_pipeline.dagster_project.launch import OnEvent, finished_day, launch_days, launch_job
+from mixpanel_pipeline.dagster_project.launch import OnEvent, finished_day, launch_checks, launch_days, launch_job
 from mixpanel_pipeline.dagster_project.profiles import profiles_config
 from mixpanel_pipeline.lake.calendar import days_between, utc_now
 from mixpanel_pipeline.settings import Settings
@@ -27,7 +27,7 @@ from mixpanel_pipeline.subscribers.plan import SyncPlan, plan_incremental, windo
 from mixpanel_pipeline.warehouse.connection import Warehouse
 
 # Lines of a run's log that explain why nothing seems to happen.
-SAID_ALOUD = ("waiting ", "attempt ", "reading all profiles anew", "the comparison ")
+SAID_ALOUD = ("waiting ", "attempt ", "round ", "reading all profiles anew", "the comparison ")
 
 
 @contextmanager
@@ -75,7 +75,8 @@ class SyncRuns:
         return _timed(report, started)
 
     def full(self) -> SyncReport:
-        """The whole window once more; then REPLACE, which corrects what ADD, or somebody past it, left wrong."""
+        """The whole window once more; then REPLACE, which corrects what ADD, or somebody past it, left wrong. The
+        checks come last: earlier they would find what is about to be corrected."""
         report, started = SyncReport("full"), time.monotonic()
         days = window(
             build_calendar(self.settings), now=utc_now(), start=self.settings.start_date,
@@ -88,6 +89,11 @@ class SyncRuns:
         self.interruption.end_if_noticed()
         report.add(replaced, "REPLACE")
         report.corrected = corrected
+        if replaced.success:
+            say("checking ...")
+            checked = launch_checks(self.instance, self._followed(lambda _day: None))
+            self.interruption.end_if_noticed()
+            report.add(checked, "checks")
         return _timed(report, started)
 
     def profiles(self, *, all_deleted: bool = False) -> ProfileReport:
@@ -120,20 +126,32 @@ class SyncRuns:
             for first, last in plan.ranges():
                 what = str(first) if first == last else f"{first} to {last}"
                 say(f"Dagster run of {what} ({count((last - first).days + 1, 'day')}) ...")
-                result = launch_days(self.instance, first, last, report.mode, self._followed(tick))
+                result = launch_days(
+                    self.instance, first, last, report.mode, self._followed(tick), checks=report.mode != "full"
+                )
                 self.interruption.end_if_noticed()
                 report.add(result, what, fresh=report.mode != "backfill" and last == plan.days[-1])
         report.days = day_outcomes(self.warehouse, mark, plan.days)
         reached = {outcome.export_day for outcome in report.days}
         report.not_reached = [day for day in plan.days if day not in reached]
 
+    def _watch(self, entry: dg.EventLogEntry) -> None:
+        """The run is this process's. When a signal fails its step it is being canceled: Dagster then ends it as a run
+        that a person ended, which is no failure."""
+        self.claims.claim(entry.run_id)
+        event = entry.dagster_event
+        if event is None or not event.is_step_failure or not self.interruption.noticed():
+            return
+        run = self.instance.get_run_by_id(entry.run_id)
+        if run is not None and run.status == dg.DagsterRunStatus.STARTED:
+            self.instance.report_run_canceling(run, "The command that executes this run was told to end.")
+
     def _followed(self, tick: Tick) -> OnEvent:
         """Ticks at the end of each day, and says what a run waits for."""
         seen: set[date] = set()
 
         def on_event(entry: dg.EventLogEntry) -> None:
-            self.claims.claim(entry.run_id)
-            _say_retry(entry)
+            self._watch(entry)
             day = finished_day(entry)
             # The closing event of a run repeats its days.
             if day and day not in seen:
@@ -160,7 +178,7 @@ class SyncRuns:
         names = {CONTRIBUTIONS: "contributions", TOTALS: "totals"}
 
         def on_event(entry: dg.EventLogEntry) -> None:
-            self.claims.claim(entry.run_id)
+            self._watch(entry)
             event = entry.dagster_event
             if event and event.event_type == dg.DagsterEventType.ASSET_OBSERVATION:
                 observation = event.asset_observation_data.asset_observation
@@ -172,15 +190,3 @@ class SyncRuns:
 def _timed(report: SyncReport, started: float) -> SyncReport:
     report.seconds = time.monotonic() - started
     return report
-
-
-def _say_retry(entry: dg.EventLogEntry) -> None:
-    """A step that waits for its next attempt: why, and how long."""
-    event = entry.dagster_event
-    if event is None or not event.is_step_up_for_retry:
-        return
-    data = event.step_retry_data
-    # Dagster's own error says that another attempt was asked for; what was raised is its cause, after its class.
-    error = data.error and (data.error.cause or data.error)
-    reason = error.message.strip().partition(": ")[2] or error.message.strip() if error else "failed"
-    say(f"{reason}; trying again in {data.seconds_to_wait or 0:.0f} s")

@@ -7,11 +7,10 @@ import click
 from mixpanel_pipeline.cli.credentials import require_credentials
 from mixpanel_pipeline.cli.dagster_servers import LOOPBACK, start_dagster
 from mixpanel_pipeline.cli.output import give, json_option, say
-from mixpanel_pipeline.cli.postgres import used_warehouse
+from mixpanel_pipeline.cli.postgres import bring_up_to_date, used_warehouse
 from mixpanel_pipeline.cli.servers import Servers, port_is_free, running_servers
 from mixpanel_pipeline.settings import Settings, load_settings
 from mixpanel_pipeline.warehouse.connection import describe, embedded_postgres
-from mixpanel_pipeline.warehouse.migrations import migrate
 
 WATCH_SECONDS = 1.0
 # Asking the embedded Postgres starts a process, so that is done less often.
@@ -29,8 +28,8 @@ def up(host: str, port: int, as_json: bool) -> None:
         raise click.UsageError(f"port {port} on {host} is taken; give another one with --port")
     require_credentials(settings)  # now, not by the first run at night
     with used_warehouse(settings) as warehouse:
-        say(f"database {describe(warehouse.url)}: applying migrations ...")
-        migrate(warehouse)
+        say(f"database {describe(warehouse.url)}")
+        bring_up_to_date(warehouse)
         serve(settings, warehouse.url, host, port, as_json=as_json)
 
 

@@ -1,5 +1,7 @@
 """`verify`: every equivalence, as a table."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date
 
@@ -20,10 +22,11 @@ from mixpanel_pipeline.checks.profiles import profiles_equal_snapshot, profiles_
 from mixpanel_pipeline.checks.set_based import set_based_equals_loop
 from mixpanel_pipeline.checks.verdict import Verdict
 from mixpanel_pipeline.cli.days import Day, both_or_none
-from mixpanel_pipeline.cli.group import FAILED
+from mixpanel_pipeline.cli.group import EXPLAINED, FAILED
 from mixpanel_pipeline.cli.output import give, json_option, progress_console, table
 from mixpanel_pipeline.cli.postgres import ready_warehouse
 from mixpanel_pipeline.lake.calendar import utc_now
+from mixpanel_pipeline.lake.engine import is_interruption
 from mixpanel_pipeline.settings import Settings, SettingsError, load_settings
 from mixpanel_pipeline.subscribers.build import (
     build_calendar,
@@ -32,7 +35,9 @@ from mixpanel_pipeline.subscribers.build import (
     build_recipe,
     build_storage,
 )
-from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.connection import Warehouse, WarehouseError
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -56,25 +61,42 @@ def run_checks(settings: Settings, warehouse: Warehouse, days: tuple[date, date]
     """The equivalences of all days, or of some; freshness is asked for only when all days are."""
     storage, calendar, now = build_storage(settings), build_calendar(settings), utc_now()
     first, last = days or (None, None)
-    checks = [
-        lambda: add_equals_replace(warehouse, storage),
-        lambda: contributions_equal_lake(warehouse, storage, first, last),
-        lambda: no_quarantined_events(warehouse, first, last),
-        lambda: events_lie_within_their_day(warehouse, first, last),
-        lambda: _matches_mixpanel(settings, warehouse, first, last),
-    ]
+    checks: dict[Callable[..., Verdict], Callable[[], Verdict]] = {
+        add_equals_replace: lambda: add_equals_replace(warehouse, storage),
+        contributions_equal_lake: lambda: contributions_equal_lake(warehouse, storage, first, last),
+        no_quarantined_events: lambda: no_quarantined_events(warehouse, first, last),
+        events_lie_within_their_day: lambda: events_lie_within_their_day(warehouse, first, last),
+        matches_mixpanel: lambda: _matches_mixpanel(settings, warehouse, first, last),
+    }
     if days is None:
-        checks += [
-            lambda: profiles_equal_snapshot(warehouse, storage),
-            lambda: profiles_skip_unchanged(warehouse),
-            lambda: set_based_equals_loop(warehouse),
-            lambda: partitions_follow_settings(warehouse, build_recipe(settings)),
-            lambda: no_missing_partitions(warehouse, calendar, now),
-            lambda: watermark_advances(warehouse, calendar, now, settings.watermark_hours_warning),
-            lambda: sync_is_incremental(warehouse, settings.sync_events_warning, settings.sync_seconds_warning),
-        ]
+        checks |= {
+            profiles_equal_snapshot: lambda: profiles_equal_snapshot(warehouse, storage),
+            profiles_skip_unchanged: lambda: profiles_skip_unchanged(warehouse),
+            set_based_equals_loop: lambda: set_based_equals_loop(warehouse),
+            partitions_follow_settings: lambda: partitions_follow_settings(warehouse, build_recipe(settings)),
+            no_missing_partitions: lambda: no_missing_partitions(warehouse, calendar, now),
+            watermark_advances: lambda: watermark_advances(warehouse, calendar, now, settings.watermark_hours_warning),
+            sync_is_incremental: lambda: sync_is_incremental(
+                warehouse, settings.sync_events_warning, settings.sync_seconds_warning
+            ),
+        }
     with progress_console().status("checking the totals against the lake ..."):
-        return [check() for check in checks]
+        return [_verdict(check.__name__, ask) for check, ask in checks.items()]
+
+
+def _verdict(name: str, ask: Callable[[], Verdict]) -> Verdict:
+    """What the check found; one that breaks down has not passed, and the others are asked all the same."""
+    try:
+        return ask()
+    except WarehouseError:
+        raise  # no check can do without Postgres
+    except Exception as error:
+        if is_interruption(error):
+            raise KeyboardInterrupt from error
+        if not isinstance(error, EXPLAINED):
+            logger.warning("%s could not be run", name, exc_info=True)
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        return Verdict(name, False, f"could not be run: {said}", fix="Mend what the message says, then verify again.")
 
 
 def _matches_mixpanel(settings: Settings, warehouse: Warehouse, first: date | None, last: date | None) -> Verdict:

@@ -42,11 +42,13 @@ OCCASIONS_REMEMBERED = 200
 @dataclass
 class RunFailures:
     """Cursor of `run_failure_alert_sensor`: the last event read, failures whose retry is still to start (since
-    when), what was told lately, and what is still to be sent."""
+    when), what was told lately, of which work three in a row were told (and the last failure of that row), and what is
+    still to be sent."""
 
     after: int
     undecided: dict[str, datetime] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
+    rows_told: dict[str, str] = field(default_factory=dict)
     outbox: Outbox = field(default_factory=Outbox)
 
 
@@ -82,7 +84,7 @@ def run_failure_alert_sensor(
     alerts: list[Alert] = []
     for runs in _by_occasion(_decided(instance, cursor, now)):
         if occasion(runs[0]) not in cursor.told:
-            alerts += _alerts_of(context, runs)
+            alerts += _alerts_of(context, runs, cursor.rows_told)
             cursor.told = [*cursor.told, occasion(runs[0])][-OCCASIONS_REMEMBERED:]
     AlertChannels(pipeline.settings, context.log).deliver(cursor.outbox, alerts, now)
     context.update_cursor(RUN_CURSOR.dump_json(cursor).decode())
@@ -126,7 +128,8 @@ def _newest_event(instance: dg.DagsterInstance) -> int:
 
 
 def _decided(instance: dg.DagsterInstance, cursor: RunFailures, now: datetime) -> list[dg.DagsterRun]:
-    """The failures that stand now, in the order in which they were seen; retried ones are forgotten."""
+    """The failures that stand now, in the order in which they were seen; those that were retried, or that were
+    none, are forgotten."""
     records = {record.dagster_run.run_id: record.dagster_run for record in _runs(instance, list(cursor.undecided))}
     failed = []
     for run_id, since in list(cursor.undecided.items()):
@@ -135,7 +138,7 @@ def _decided(instance: dg.DagsterInstance, cursor: RunFailures, now: datetime) -
         if verdict == "open" and now - since < RETRY_STARTS_WITHIN:
             continue
         del cursor.undecided[run_id]
-        if run and verdict != "retried":
+        if run and verdict in ("failed", "open"):
             failed.append(run)
     return failed
 
@@ -151,17 +154,30 @@ def _by_occasion(runs: list[dg.DagsterRun]) -> list[list[dg.DagsterRun]]:
     return list(occasions.values())
 
 
-def _alerts_of(context: dg.SensorEvaluationContext, runs: list[dg.DagsterRun]) -> list[Alert]:
+def _alerts_of(
+    context: dg.SensorEvaluationContext, runs: list[dg.DagsterRun], rows_told: dict[str, str]
+) -> list[Alert]:
     """For runs of one occasion. A run whose events cannot be understood is told all the same: an error here would
     keep the sensor at this run, and everything after it untold."""
     first = runs[0]
     try:
         alerts = [_run_alert(context.instance, runs)]
         row = failures_in_a_row(context.instance, first)
-        return [*alerts, _row_alert(context.instance, first, row)] if len(row) == TOO_MANY else alerts
+        return [*alerts, _row_alert(context.instance, first, row)] if _is_news(first, row, rows_told) else alerts
     except Exception:
         context.log.exception("what run %s says cannot be read", first.run_id)
         return [Alert("failure", f"{work_of(first)} failed", "see its page", page=_page(first.run_id))]
+
+
+def _is_news(run: dg.DagsterRun, row: list[RunRecord], rows_told: dict[str, str]) -> bool:
+    """Whether a row of failures, newest first, is too long and was not told yet. One that was has the failure that
+    `rows_told` remembers in it, until a success begins another row."""
+    if len(row) < TOO_MANY:
+        return False
+    failures = [occasion(record.dagster_run) for record in row]
+    known = rows_told.get(work_of(run)) in failures
+    rows_told[work_of(run)] = failures[0]
+    return not known
 
 
 def _run_alert(instance: dg.DagsterInstance, runs: list[dg.DagsterRun]) -> Alert:
@@ -179,15 +195,16 @@ def _run_alert(instance: dg.DagsterInstance, runs: list[dg.DagsterRun]) -> Alert
 
 
 def _row_alert(instance: dg.DagsterInstance, run: dg.DagsterRun, row: list[RunRecord]) -> Alert:
-    ends = [datetime.fromtimestamp(record.end_time or 0, UTC) for record in reversed(row)]
-    times = ", ".join(f"{end:%Y-%m-%d %H:%M}" for end in ends)
+    ends = [datetime.fromtimestamp(record.end_time or 0, UTC) for record in reversed(row[:TOO_MANY])]
+    times = ", ".join(f"{end:%Y-%m-%d %H:%M:%S}" for end in ends)
     message, _ = failure_of(instance, run)
+    what = "which days are missing or behind" if days_of(run) else "how far things are"
     return Alert(
         "failure",
-        f"Third failure in a row of {work_of(run)}",
-        f"It failed at {times} UTC, and did not succeed in between. The last time: {message}\n"
+        f"{work_of(run)} failed {len(row)} times in a row",
+        f"The last {TOO_MANY} times at {times} UTC. This time: {message}\n"
         "There is no other alert of this kind until it succeeds.",
-        "it does not mend itself: somebody must look. `mixpanel-pipeline status` says which days are missing or behind",
+        f"it does not mend itself: somebody must look. `mixpanel-pipeline status` says {what}",
         _page(run.run_id),
     )
 

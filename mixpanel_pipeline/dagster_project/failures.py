@@ -1,10 +1,12 @@
 """What a run says when it fails, and whether trying again may help."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
 
+from mixpanel_pipeline.lake.engine import is_interruption
 from mixpanel_pipeline.lake.landing import LandingError
 from mixpanel_pipeline.mixpanel.errors import MixpanelError, PermanentMixpanelError, RateLimited
 from mixpanel_pipeline.settings import SettingsError
@@ -12,6 +14,8 @@ from mixpanel_pipeline.subscribers.identity import WrongProjectError
 from mixpanel_pipeline.subscribers.lake_queries import LakeReadError
 from mixpanel_pipeline.subscribers.profile_sync import EmptySnapshotError
 from mixpanel_pipeline.warehouse.connection import WarehouseError
+
+STEP_SECONDS = 0.5
 
 
 @contextmanager
@@ -35,20 +39,36 @@ def described_failures(**place: str) -> Iterator[None]:
 
 @contextmanager
 def tried_again(context: dg.AssetExecutionContext, policy: dg.RetryPolicy) -> Iterator[None]:
-    """Another attempt of the op after an error, but not after an interruption.
+    """Another round of the op after an error, but not after an interruption, and none follows an interruption of the
+    wait in between.
 
     An op's own `retry_policy` is followed after interruptions too (dagster/_core/execution/plan/utils.py): a run
-    that a person terminated would begin the step again half a minute later, and stay CANCELING.
+    that a person terminated would begin the step again half a minute later, and stay CANCELING. And a wait that is
+    left to Dagster's executor hears of no signal before it is over, so the op waits itself.
     """
     try:
         yield
     except dg.DagsterError:
         raise
     except Exception as error:
+        if is_interruption(error):
+            raise dg.DagsterExecutionInterruptedError from error
         if isinstance(error, dg.Failure) and not error.allow_retries:
             raise
-        delay = policy.calculate_delay(context.retry_number + 1)
-        raise dg.RetryRequested(max_retries=policy.max_retries, seconds_to_wait=delay) from error
+        if context.retry_number < policy.max_retries:
+            _wait_for_next_round(context, policy, error)
+        raise dg.RetryRequested(max_retries=policy.max_retries, seconds_to_wait=0) from error
+
+
+def _wait_for_next_round(context: dg.AssetExecutionContext, policy: dg.RetryPolicy, error: Exception) -> None:
+    """In steps, for a signal that arrives while another thread runs does not end a sleep of this one."""
+    seconds = policy.calculate_delay(context.retry_number + 1)
+    context.log.info(
+        f"round {context.retry_number + 1} of {policy.max_retries + 1} failed, next in {seconds:.0f} s: {error}"
+    )
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, STEP_SECONDS))
 
 
 def _failure(

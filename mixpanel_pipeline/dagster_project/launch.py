@@ -6,7 +6,7 @@ from datetime import date
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
-from dagster._core.execution.api import execute_run_iterator
+from dagster._core.execution.api import create_execution_plan, execute_run_iterator
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteJobOrigin,
@@ -16,6 +16,7 @@ from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from mixpanel_pipeline.dagster_project.asset_specs import WATERMARKS
+from mixpanel_pipeline.dagster_project.assets import OP_NAME
 from mixpanel_pipeline.dagster_project.jobs import SYNC_JOB
 from mixpanel_pipeline.dagster_project.run_requests import mode_config, range_tags
 
@@ -53,8 +54,10 @@ def launch_days(
     to_day: date,
     mode: str = "backfill",
     on_event: OnEvent | None = None,
+    *,
+    checks: bool = True,
 ) -> LaunchResult:
-    """Materializes a range of days, both included, with all checks, as one run in this process.
+    """Materializes a range of days, both included, with all checks or with none, as one run in this process.
 
     `on_event` gets every event and log line of the run as it happens; `finished_day` tells which end a day.
 
@@ -70,7 +73,15 @@ def launch_days(
             f"{from_day} to {to_day} cannot be synchronized: there are days from {first} (MIXPANEL_START_DATE) to "
             f"{last} (yesterday)"
         )
-    return _execute(instance, job, range_tags(from_day, to_day), mode_config(mode), on_event)
+    steps = None if checks else [OP_NAME]
+    return _execute(instance, job, range_tags(from_day, to_day), mode_config(mode), on_event, steps)
+
+
+def launch_checks(instance: dg.DagsterInstance, on_event: OnEvent | None = None) -> LaunchResult:
+    """The checks of `launch_days` alone, over all days."""
+    job = _job(SYNC_JOB)
+    steps = [node.name for node in job.get_definition().nodes if node.name != OP_NAME]
+    return _execute(instance, job, {}, {}, on_event, steps)
 
 
 def launch_job(
@@ -101,12 +112,16 @@ def _execute(
     tags: dict[str, str],
     run_config: Mapping[str, object],
     on_event: OnEvent | None,
+    steps: list[str] | None = None,
 ) -> LaunchResult:
+    config = {**run_config, **QUIET}
+    # Whoever launched it sees it fail; the daemon need not try it again behind their back.
+    tags = {**tags, MAX_RETRIES_TAG: "0"}
     run = instance.create_run_for_job(
         job.get_definition(),
-        run_config={**run_config, **QUIET},
-        # Whoever launched it sees it fail; the daemon need not try it again behind their back.
-        tags={**tags, MAX_RETRIES_TAG: "0"},
+        create_execution_plan(job, config, steps, instance_ref=instance.get_ref(), tags=tags),
+        run_config=config,
+        tags=tags,
         remote_job_origin=_remote_origin(job.job_name),
         job_code_origin=job.get_python_origin(),
     )

@@ -3,6 +3,8 @@
 from typing import Literal
 
 import dagster as dg
+from dagster._core.events import RunFailureReason
+from dagster._core.execution.plan.objects import ErrorSource
 from dagster._core.storage.dagster_run import RunRecord
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
@@ -10,6 +12,7 @@ from dagster._core.storage.tags import (
     AUTO_RETRY_RUN_ID_TAG,
     BACKFILL_ID_TAG,
     PARTITION_NAME_TAG,
+    RUN_FAILURE_REASON_TAG,
     WILL_RETRY_TAG,
 )
 from dagster_shared.error import SerializableErrorInfo
@@ -27,14 +30,17 @@ MOST_TOLD = 3
 CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION
 FAILURES = {CHECKED, dg.DagsterEventType.STEP_FAILURE}
 
-Fate = Literal["failed", "retried", "open"]
+Fate = Literal["failed", "retried", "interrupted", "open"]
 
 
 def fate(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Fate:
     """Whether the failure stands. It is open while the daemon has yet to start the retry that the run's tag
-    announces; and before that tag is there, which Dagster writes a moment after the failure."""
+    announces; and before that tag is there, which Dagster writes a moment after the failure. What a person or a
+    signal ended did not fail."""
     if AUTO_RETRY_RUN_ID_TAG in run.tags:
         return "retried"
+    if _interrupted(instance, run):
+        return "interrupted"
     announced = run.tags.get(WILL_RETRY_TAG)
     if announced == "false" or (announced is None and not instance.run_retries_enabled):
         return "failed"
@@ -99,6 +105,17 @@ def failures_in_a_row(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[
 def occasion(run: dg.DagsterRun) -> str:
     """What an alert is about once: the backfill that the run belongs to, or the run."""
     return run.tags.get(BACKFILL_ID_TAG, run.run_id)
+
+
+def _interrupted(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether nothing but a signal ended it: no step failed for another reason before."""
+    if run.status == dg.DagsterRunStatus.CANCELED:
+        return True
+    if run.tags.get(RUN_FAILURE_REASON_TAG) != RunFailureReason.UNEXPECTED_TERMINATION.value:
+        return False
+    entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    events = [entry.dagster_event for entry in entries if entry.dagster_event]
+    return all(event.step_failure_data.error_source == ErrorSource.INTERRUPT for event in events)
 
 
 def _step_failure(event: dg.DagsterEvent) -> tuple[str, str]:

@@ -13,6 +13,17 @@ MEMORY_LIMIT = "512MB"
 # Each thread holds a row group of a wide table: with eight, half a gigabyte did not do for an ordinary day.
 THREADS = min(os.cpu_count() or 2, 2)
 
+# What DuckDB raises over a statement or this machine. All else that it raises while it reads a file is about the file:
+# over flipped bytes it raises many classes, and most often `duckdb.Error` itself ("Out of buffer"; measured).
+NOT_OF_THE_FILE = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.InterruptException,
+    duckdb.OutOfMemoryException,
+    duckdb.ParserException,
+    duckdb.SyntaxException,
+)
+
 
 @contextmanager
 def open_engine(scratch: Path, filesystem: Any | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -29,6 +40,12 @@ def open_engine(scratch: Path, filesystem: Any | None = None) -> Iterator[duckdb
         if filesystem is not None:
             engine.register_filesystem(filesystem)
         yield engine
+
+
+def is_interruption(error: Exception) -> bool:
+    """Whether DuckDB raised it because of a signal: whatever a signal's handler raises while DuckDB works comes out as
+    a RuntimeError with these words."""
+    return isinstance(error, RuntimeError) and str(error) == "Query interrupted"
 
 
 def set_variables(engine: duckdb.DuckDBPyConnection, variables: Mapping[str, Any]) -> None:

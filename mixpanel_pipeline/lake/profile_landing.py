@@ -24,12 +24,14 @@ NUL_ESCAPE = re.compile(r"\\\\|(?P<nul>\\u0000)")
 
 @dataclass(frozen=True)
 class ProfileStatistics:
-    """People of one snapshot: those kept, those that count for nobody, those refused; and values refused."""
+    """People of one snapshot: those kept, those that count for nobody, those refused (of whom some without any id);
+    and values refused."""
 
     lines: int
     people: int
     anonymous: int
     refused: int
+    unidentified: int
     bad_values: int
 
 

@@ -24,6 +24,7 @@ class ProfileSnapshot:
     people: int
     anonymous: int
     refused: int
+    unidentified: int
     bad_values: int
     pages: int
     queries: int
@@ -31,22 +32,25 @@ class ProfileSnapshot:
 
 
 _COLUMNS = [field.name for field in fields(ProfileSnapshot)]
+_COLUMN_LIST = SQL(", ").join(map(Identifier, _COLUMNS))
 
 
 def newest_snapshot(connection: psycopg.Connection) -> ProfileSnapshot | None:
     """The last snapshot that was committed."""
     with connection.cursor(row_factory=class_row(ProfileSnapshot)) as cursor:
-        return cursor.execute("select * from profile_snapshots order by taken_at desc limit 1").fetchone()
+        return cursor.execute(
+            SQL("select {} from profile_snapshots order by id desc limit 1").format(_COLUMN_LIST)
+        ).fetchone()
 
 
 def write_snapshot(connection: psycopg.Connection, snapshot: ProfileSnapshot) -> None:
     """Adds a row, and lets go of the files of those that are old, in the caller's transaction."""
     statement = SQL("insert into profile_snapshots ({}) values ({})").format(
-        SQL(", ").join(map(Identifier, _COLUMNS)), SQL(", ").join(map(Placeholder, _COLUMNS))
+        _COLUMN_LIST, SQL(", ").join(map(Placeholder, _COLUMNS))
     )
     connection.execute(statement, asdict(snapshot))
     connection.execute(
-        "update profile_snapshots set file = null, refused_file = null where file is not null and taken_at not in "
-        "(select taken_at from profile_snapshots order by taken_at desc limit %s)",
+        "update profile_snapshots set file = null, refused_file = null where file is not null and id not in "
+        "(select id from profile_snapshots order by id desc limit %s)",
         [SNAPSHOTS_KEPT],
     )

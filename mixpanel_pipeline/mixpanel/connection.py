@@ -28,6 +28,8 @@ class Budget(Protocol):
 
     def acquire(self) -> None: ...
 
+    def settle(self, *, sent: bool) -> None: ...
+
     def block_for(self, seconds: float) -> None: ...
 
 
@@ -81,7 +83,7 @@ class Connection:
         Raises:
             MixpanelError: the typed reason; a 429's wait is then known to all runs of the project.
         """
-        with self._connection_failures(place), self._send(session, parameters, form) as response:
+        with self._connection_failures(place), self._counted(session, parameters, form) as response:
             self._refuse(response, place)
             yield response
 
@@ -93,6 +95,19 @@ class Connection:
         for secret in (*encoded, quote(self._secret, safe=""), self._secret, self._secret.encode().decode("latin-1")):
             text = text.replace(secret, "***")
         return text
+
+    def _counted(
+        self, session: requests.Session, parameters: Mapping[str, str], form: Mapping[str, str] | None
+    ) -> requests.Response:
+        """Sends it. Whatever may have reached Mixpanel counts; without a connection nothing did."""
+        sent = True
+        try:
+            return self._send(session, parameters, form)
+        except requests.ConnectionError as error:
+            sent = not _without_connection(error)
+            raise
+        finally:
+            self.budget.settle(sent=sent)
 
     def _send(
         self, session: requests.Session, parameters: Mapping[str, str], form: Mapping[str, str] | None
@@ -154,9 +169,19 @@ def encoding_of(response: requests.Response) -> str:
     return response.headers.get("Content-Encoding", "identity").strip().lower() or "identity"
 
 
+def _without_connection(error: requests.ConnectionError) -> bool:
+    """No address, no route, refused, or nobody answered; with keep-alive it is a new connection that failed."""
+    wrapped = error.args[0] if error.args else None
+    reason = getattr(wrapped, "reason", None)
+    if isinstance(reason, urllib3.exceptions.ProxyError):
+        reason = reason.original_error
+    return isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+
+
 def _cause(error: Exception) -> str:
     """What went wrong, without the layers (`Max retries exceeded with url …`) that requests wraps it in."""
     while error.args and isinstance(error.args[0], Exception):
         error = error.args[0]
     error = getattr(error, "reason", None) or error
-    return str(error.args[0]) if error.args else type(error).__name__
+    texts = [argument for argument in error.args if isinstance(argument, str)]
+    return texts[0] if texts else str(error) or type(error).__name__

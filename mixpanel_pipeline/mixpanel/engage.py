@@ -30,14 +30,18 @@ PAGE_SIZE = 5_000
 # Each costs a counted query, of which a project has 60 an hour.
 SNAPSHOT_ATTEMPTS = 3
 DEFAULT_POLICY = RetryPolicy()
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All profiles as they were just after `taken_at`, one JSON object a line, gzip: `$distinct_id` (text) and
-    `$properties` with everything as Mixpanel sent it, NUL and lone surrogates as escapes.
+    """All profiles as they were just after `taken_at` (this machine's clock, when the first page was asked for).
+
+    One JSON object a line, gzip: `$distinct_id` (text) and `$properties` with everything as Mixpanel sent it, NUL and
+    lone surrogates as escapes; numbers beyond all limits and what is nested beyond them as text. Who has somebody
+    else's id has a line too, with the reason as `$refused`.
 
     `unidentified` of the `people` have no usable id: their lines are there for whoever names them.
     Equal `content_sha256` means equal lines in equal order. `queries` counts against the hourly limit.
@@ -62,6 +66,7 @@ class _Usage:
 
     queries: int = 0
     wire_bytes: int = 0
+    first_page_at: datetime = NEVER
 
 
 class EngageClient:
@@ -137,7 +142,6 @@ class EngageClient:
         return ProvenPages(f"project {self.project_id}, profiles", page_size)
 
     def _download(self, destination: Path, page_size: int, usage: _Usage) -> Snapshot:
-        taken_at = datetime.now(UTC)
         proof = self._proof(page_size)
         digest = hashlib.sha256()
         try:
@@ -151,7 +155,7 @@ class EngageClient:
             raise
         return Snapshot(
             path=destination,
-            taken_at=taken_at,
+            taken_at=usage.first_page_at,
             people=proof.people,
             unidentified=proof.unidentified,
             pages=proof.pages,
@@ -185,7 +189,10 @@ class EngageClient:
             usage.queries += 1
         answer = self._api.ask(session, proof.place, form=form, counted=proof.pages == 0)
         usage.wire_bytes += answer.wire_bytes
-        return proof.add(answer.document)
+        if not proof.pages:
+            usage.first_page_at = answer.asked_at
+        with self._api.judging():
+            return proof.add(answer.document)
 
 
 def _query(where: str | None, output_properties: Sequence[str] | None) -> dict[str, str]:

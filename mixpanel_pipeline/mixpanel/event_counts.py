@@ -61,8 +61,9 @@ class EventCountsClient:
         with self._api.session() as session:
             document = self._api.ask(session, place, parameters=parameters).document
         days = [from_day + timedelta(days=number) for number in range((to_day - from_day).days + 1)]
-        values = _values(document, place)
-        return {(event, day): _count(values, event, day, place) for event in events for day in days}
+        with self._api.judging():
+            values = _values(document, place)
+            return {(event, day): _count(values, event, day, place) for event in events for day in days}
 
 
 def _values(document: Mapping[str, Any], place: str) -> Mapping[str, Any]:

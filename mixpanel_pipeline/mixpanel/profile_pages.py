@@ -4,18 +4,20 @@ A page is judged before it counts, so that a bad one can be asked for again in t
 
 - it is a list of people, `ok`, of the session and page number that were asked for;
 - nobody in it came before, on this page or another;
-- it is full, unless it is the last: the first one less than full. Where Mixpanel tells the `total`, the
-  number of people on each page follows from it, so a page cut short in the middle does not end the reading.
+- it has as many people as follow from the `total` that the first page tells: it is full, unless it is the last, the
+  first one less than full. Without a total nothing tells a first page that was cut short from a small project's only
+  one (the page after both is empty), so it proves nothing.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from mixpanel_pipeline.mixpanel.errors import IncompleteAnswer
 
 ID = "$distinct_id"
 PROPERTIES = "$properties"
+REFUSED = "$refused"
 Person = dict[str, Any]
 
 
@@ -32,43 +34,45 @@ class ProvenPages:
     people: int = 0
     unidentified: int = 0
     finished: bool = False
-    _ids: set[str] = field(default_factory=set)
+    _ids: set[str | int] = field(default_factory=set)
+    _texts: set[str] = field(default_factory=set)
 
     def add(self, document: Mapping[str, Any]) -> list[Person]:
-        """The people of the next page, their ids as text.
+        """The people of the next page, their ids as text. Who has the id of somebody before, told apart by its type
+        alone, bears the reason to refuse them.
 
         Raises:
             IncompleteAnswer: the page cannot be part of the whole; then nothing has changed here.
         """
-        people = self._people(document)
+        results = self._results(document)
         self._check_surroundings(document)
         page_size = self._page_size(document)
         total = self._total(document)
         session_id = self._session_id(document)
-        self._check_count(len(people), page_size, total)
-        finished = len(people) < page_size
+        self._check_count(len(results), page_size, total)
+        finished = len(results) < page_size
         if not finished and session_id is None:
             raise self._bad("a full page without a session_id, so the next one cannot be asked for")
-        ids = self._new_ids(people)
+        ids = self._new_ids(results)
         self.page_size, self.total, self.session_id = page_size, total, session_id
-        self._ids |= ids
-        self.unidentified += len(people) - len(ids)
-        self.people += len(people)
+        self._ids.update(ids)
+        self.unidentified += len(results) - len(ids)
+        self.people += len(results)
         self.pages += 1
         self.finished = finished
-        return people
+        return [self._identified(person) for person in results]
 
     def _bad(self, what: str) -> IncompleteAnswer:
         return IncompleteAnswer(self.place, f"page {self.pages} of the profiles: {what}")
 
-    def _people(self, document: Mapping[str, Any]) -> list[Person]:
+    def _results(self, document: Mapping[str, Any]) -> list[Person]:
         results = document.get("results")
         if not isinstance(results, list):
             raise self._bad("no `results` in it")
         for position, person in enumerate(results):
             if not isinstance(person, dict) or not isinstance(person.get(PROPERTIES, {}), dict):
                 raise self._bad(f"what stands in place {position} is no profile")
-        return [_identified(person) for person in results]
+        return results
 
     def _check_surroundings(self, document: Mapping[str, Any]) -> None:
         status, page = document.get("status", "ok"), document.get("page", self.pages)
@@ -83,10 +87,14 @@ class ProvenPages:
             raise self._bad(f"its page_size is {page_size!r}, after {self.page_size or self.asked_page_size}")
         return page_size
 
-    def _total(self, document: Mapping[str, Any]) -> int | None:
+    def _total(self, document: Mapping[str, Any]) -> int:
         """Told on the first page; where a later one tells it again, it is the same."""
-        total = document.get("total", self.total)
-        if total is not None and (not isinstance(total, int) or (self.pages and total != self.total)):
+        total = document.get("total")
+        if total is None:
+            total = self.total
+        if total is None:
+            raise self._bad("no `total` in it, so nobody can tell whether people are missing")
+        if not isinstance(total, int) or total < 0 or (self.pages and total != self.total):
             raise self._bad(f"its total is {total!r}, after {self.total}")
         return total
 
@@ -96,27 +104,34 @@ class ProvenPages:
             raise self._bad("it belongs to another session")
         return session_id or None
 
-    def _check_count(self, count: int, page_size: int, total: int | None) -> None:
+    def _check_count(self, count: int, page_size: int, total: int) -> None:
         if count > page_size:
             raise self._bad(f"{count} people where {page_size} fit")
-        expected = count if total is None else max(0, min(page_size, total - self.people))
+        expected = min(page_size, total - self.people)
         if count != expected:
             raise self._bad(f"{count} people where {expected} belong: {self.people} of {total} came before")
 
-    def _new_ids(self, people: list[Person]) -> set[str]:
-        ids: set[str] = set()
-        for person in people:
-            distinct_id = person.get(ID)
-            if isinstance(distinct_id, str) and distinct_id:
-                if distinct_id in ids or distinct_id in self._ids:
-                    raise self._bad(f"{distinct_id[:200]!r} came before")
-                ids.add(distinct_id)
+    def _new_ids(self, results: list[Person]) -> set[str | int]:
+        """As they came: 123 and "123" are two people to Mixpanel."""
+        ids: set[str | int] = set()
+        for distinct_id in filter(_is_id, (person.get(ID) for person in results)):
+            if distinct_id in ids or distinct_id in self._ids:
+                raise self._bad(f"{distinct_id!r} came before")
+            ids.add(distinct_id)
         return ids
 
+    def _identified(self, person: Person) -> Person:
+        """The documentation's schema has integers for ids, production has text (reference A2)."""
+        distinct_id, properties = person.get(ID), person.get(PROPERTIES, {})
+        if not _is_id(distinct_id):
+            return {ID: distinct_id, PROPERTIES: properties}
+        text = str(distinct_id)
+        if text in self._texts:
+            kind = "text" if isinstance(distinct_id, int) else "an integer"
+            return {ID: text, PROPERTIES: properties, REFUSED: f"another profile has the same id as {kind}"}
+        self._texts.add(text)
+        return {ID: text, PROPERTIES: properties}
 
-def _identified(person: Person) -> Person:
-    """The documentation's schema has integers for ids, production has text (reference A2)."""
-    distinct_id = person.get(ID)
-    if isinstance(distinct_id, int) and not isinstance(distinct_id, bool):
-        distinct_id = str(distinct_id)
-    return {**person, ID: distinct_id, PROPERTIES: person.get(PROPERTIES, {})}
+
+def _is_id(distinct_id: Any) -> TypeGuard[str | int]:
+    return isinstance(distinct_id, str | int) and not isinstance(distinct_id, bool) and distinct_id != ""

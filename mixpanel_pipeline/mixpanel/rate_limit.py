@@ -4,6 +4,7 @@ The rule itself is SQL, `mixpanel_take_request` in sql/migrations/0002_mixpanel_
 waiting. Time is Postgres' clock throughout, so machines need not agree on theirs.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -43,6 +44,8 @@ class RequestBudget:
         self._longest_wait = longest_wait
         self._sleep = sleep
         self._log = log
+        # Threads may share a budget; a request is acquired and sent by the same one.
+        self._unsettled = threading.local()
 
     def acquire(self) -> None:
         """Returns when one request may be sent, and counts it. No connection is held while waiting.
@@ -62,6 +65,15 @@ class RequestBudget:
                 self._log(f"waiting {seconds:.0f} s for {why}")
             self._sleep(seconds)
             waited += seconds
+
+    def settle(self, *, sent: bool) -> None:
+        """Says what became of the request that this thread acquired last, if it has not said so yet. What was never
+        sent does not count: Mixpanel cannot have counted it, and an outage must not use up the hour after it."""
+        taken = getattr(self._unsettled, "id", None)
+        self._unsettled.id = None
+        if taken is not None and not sent:
+            with self._connect() as connection:
+                connection.execute("delete from mixpanel_requests where id = %s", [taken])
 
     def block_for(self, seconds: float) -> None:
         """Mixpanel asked to wait (a 429): all runs of the project do, whatever they have left."""
@@ -84,7 +96,12 @@ class RequestBudget:
                 "select wait_seconds, reason from mixpanel_take_request(%s, %s, %s, %s)",
                 (self._project_id, self._api, self._per_hour, self._per_second),
             ).fetchone()
-        return row if row else (0.0, "")
+            seconds, reason = row if row else (0.0, "")
+            if seconds == 0:
+                # The identity of the row that the function has just inserted.
+                taken = connection.execute("select lastval()").fetchone()
+                self._unsettled.id = taken[0] if taken else None
+        return seconds, reason
 
     def _explain(self, reason: str) -> str:
         used = self.used_in_last_hour() if reason == "hour" else 0

@@ -49,6 +49,10 @@ def _wrong_total(page: Page, _before: list[bytes], parameters: Parameters) -> No
         page.total += parameters.get("by", 1)
 
 
+def _without_total(page: Page, _before: list[bytes], _parameters: Parameters) -> None:
+    page.total = None
+
+
 PAGES: dict[str, Callable[[Page, list[bytes], Parameters], None]] = {
     "other_session": _other_session,
     "status_not_ok": _status_not_ok,
@@ -56,6 +60,7 @@ PAGES: dict[str, Callable[[Page, list[bytes], Parameters], None]] = {
     "short_page": _short,
     "repeated_person": _repeated_person,
     "wrong_total": _wrong_total,
+    "without_total": _without_total,
 }
 
 

@@ -99,6 +99,7 @@ _TABLE: tuple[tuple[str, Stage, str], ...] = (
     ("short_page", "page", "the page's last `rows` (1) people are missing"),
     ("repeated_person", "page", "the page's first person is the last of the page before, instead of its own"),
     ("wrong_total", "page", "the first page's `total` is `by` (1) too high"),
+    ("without_total", "page", "no `total`; with `short_page` nothing tells that people are missing"),
     ("without_last_seen", "profiles", "no `$last_seen` in the first `rows` (1)"),
     ("integer_distinct_ids", "profiles", "distinct ids made of digits come as integers"),
     ("without_distinct_id", "profiles", "no `$distinct_id` in the first `rows` (1)"),

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg
 
 from mixpanel_pipeline import catalog
@@ -199,8 +200,11 @@ class _DayCommit:
             with staged.engine.cursor() as cursor:
                 set_variables(cursor, {"new_file": str(file), "old_file": old_file})
                 row = cursor.execute(read_sql("lake/new_events.sql")).fetchone()
+        except duckdb.OutOfMemoryException:
+            raise
         except UNREADABLE as error:
-            self.sync.log(f"the stored partition of {self.day} cannot be read and is replaced: {error}")
+            # A damaged file, most likely; whatever it is, it must not keep the new one from replacing it.
+            self.sync.log(f"the stored partition of {self.day} cannot be compared with the new one: {error}")
             return without_comparing
         return row[0] if row else 0
 

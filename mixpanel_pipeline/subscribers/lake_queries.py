@@ -9,14 +9,16 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from mixpanel_pipeline import catalog, catalog_sql
-from mixpanel_pipeline.lake.engine import open_engine, set_variables
+from mixpanel_pipeline.lake.engine import NOT_OF_THE_FILE, open_engine, set_variables
 from mixpanel_pipeline.lake.manifest import RawPartition
 from mixpanel_pipeline.lake.storage import LakeStorage
 from mixpanel_pipeline.warehouse.sql_files import read_sql
 
 COPY_BYTES = 1 << 20
-# What DuckDB raises for a file that is cut or damaged.
-UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
+DAYS_NAMED = 3
+# What reading a damaged file may end in. Some flipped bytes are only noticed by Postgres, which takes no NUL and no
+# broken JSON, where what was landed has neither; and DuckDB's message may quote bytes that are no text.
+UNREADABLE = (duckdb.Error, psycopg.DataError, UnicodeDecodeError)
 
 
 class LakeReadError(Exception):
@@ -50,19 +52,47 @@ def stored_partitions(
     """An engine whose view partition_events is the rows of these partitions, of which there is one at least.
 
     Raises:
-        LakeReadError: see `readable_files`.
+        LakeReadError: a file is damaged, or see `readable_files`.
     """
     files = readable_files(storage, partitions)
     try:
-        with open_engine(scratch, storage.engine_filesystem()) as engine:
-            set_variables(engine, {"files": files})
-            engine.execute(f"create view partition_events as {read_sql('lake/stored_events.sql')}")
+        with _opened(storage, files, scratch) as engine:
             yield engine
     except UNREADABLE as error:
+        damaged = [partition for partition in partitions if _is_damaged(storage, partition, scratch)]
+        if not damaged and isinstance(error, NOT_OF_THE_FILE):
+            raise
+        named = ", ".join(f"{partition.export_day} ({partition.file})" for partition in damaged[:DAYS_NAMED])
+        more = f" and {len(damaged) - DAYS_NAMED} more" if len(damaged) > DAYS_NAMED else ""
         raise LakeReadError(
-            f"a raw partition in the lake cannot be read ({str(error).splitlines()[0]}): find its day in the file's "
-            "path and run `mixpanel-pipeline sync --full`, which lands every day of the window again"
+            f"the raw partition of {named or 'a day'}{more} in the lake cannot be read ({_first_line(error)}): "
+            "run `mixpanel-pipeline sync --full`, which lands every day of the window again"
         ) from error
+
+
+@contextmanager
+def _opened(storage: LakeStorage, files: list[str], scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with open_engine(scratch, storage.engine_filesystem()) as engine:
+        set_variables(engine, {"files": files})
+        engine.execute(f"create view partition_events as {read_sql('lake/stored_events.sql')}")
+        yield engine
+
+
+def _is_damaged(storage: LakeStorage, partition: RawPartition, scratch: Path) -> bool:
+    """Whether its file, read alone and whole, cannot be read: DuckDB's errors do not always name the file, and a file
+    with other column names looks like a wrong statement."""
+    try:
+        with _opened(storage, [storage.address(partition.file)], scratch) as engine:
+            engine.execute(read_sql("lake/every_value.sql")).fetchall()
+    except duckdb.OutOfMemoryException:
+        return False
+    except UNREADABLE:
+        return True
+    return False
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def readable_files(storage: LakeStorage, partitions: Sequence[RawPartition]) -> list[str]:

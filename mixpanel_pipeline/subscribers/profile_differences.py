@@ -1,8 +1,10 @@
-"""Stored profiles held against the newest snapshot in the lake: what was written past the pipeline."""
+"""Stored profiles held against the newest snapshot in the lake, and against their history."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import duckdb
 import psycopg
 from psycopg.rows import class_row
 
@@ -28,29 +30,40 @@ class ProfileDifference:
 
 @dataclass(frozen=True)
 class ProfileComparison:
-    """The newest snapshot, None before the first, and everything in which the stored profiles are not what it says."""
+    """The newest snapshot, None before the first; everything in which the stored profiles are not what it says; and
+    their times that are not what their history says, which are the times of snapshots too."""
 
     snapshot: ProfileSnapshot | None
     differences: list[ProfileDifference]
+    times: list[ProfileDifference] = field(default_factory=list)
 
 
 def compare_with_snapshot(warehouse: Warehouse, storage: LakeStorage) -> ProfileComparison:
-    """Compares by the rules of a synchronization: null, missing and the empty string are one.
+    """Compares by a synchronization's rules, not by its statements: null, missing and the empty string are one.
 
     Raises:
         LakeReadError: the snapshot's file is missing, damaged, or was made with another catalog.
     """
     with warehouse.connect() as connection, storage.scratch_directory() as scratch:
-        # A snapshot is written under this lock too.
+        # A snapshot is committed under this lock too.
         lock_totals_for_reading(connection)
         snapshot = newest_snapshot(connection)
         if snapshot is None:
-            return ProfileComparison(None, [])
+            return ProfileComparison(None, _differences(connection, "subscribers/profiles_without_snapshot.sql"))
         _copy_snapshot(connection, storage, snapshot, scratch)
-        connection.execute(read_sql("subscribers/compare_profiles.sql"))
-        with connection.cursor(row_factory=class_row(ProfileDifference)) as cursor:
-            differences = cursor.execute(read_sql("subscribers/profiles_that_differ.sql")).fetchall()
-        return ProfileComparison(snapshot, differences)
+        all_identified = {"all_identified": not snapshot.unidentified}
+        return ProfileComparison(
+            snapshot,
+            _differences(connection, "subscribers/profiles_that_differ.sql", all_identified),
+            _differences(connection, "subscribers/profile_times_that_differ.sql"),
+        )
+
+
+def _differences(
+    connection: psycopg.Connection, query: str, parameters: Mapping[str, bool] | None = None
+) -> list[ProfileDifference]:
+    with connection.cursor(row_factory=class_row(ProfileDifference)) as cursor:
+        return cursor.execute(read_sql(query), parameters).fetchall()
 
 
 def _copy_snapshot(
@@ -64,6 +77,8 @@ def _copy_snapshot(
             set_variables(engine, {"staged": file})
             columns = catalog_sql.profile_columns()
             copy_query(connection, "new_profiles", columns, engine, "lake/kept_profiles.sql", scratch)
+    except duckdb.OutOfMemoryException:
+        raise
     except UNREADABLE as error:
         raise LakeReadError(
             f"the profile snapshot of {snapshot.taken_at} cannot be read ({str(error).splitlines()[0]})"

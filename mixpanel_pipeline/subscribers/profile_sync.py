@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import psycopg
 
 from mixpanel_pipeline import catalog, catalog_sql
-from mixpanel_pipeline.lake.profile_landing import StagedProfiles, staged_profiles
-from mixpanel_pipeline.lake.profile_manifest import ProfileSnapshot, newest_snapshot, write_snapshot
+from mixpanel_pipeline.lake.calendar import utc_now
+from mixpanel_pipeline.lake.profile_landing import ProfileStatistics, StagedProfiles, staged_profiles
+from mixpanel_pipeline.lake.profile_manifest import ProfileSnapshot, write_snapshot
 from mixpanel_pipeline.lake.storage import LakeStorage
 from mixpanel_pipeline.mixpanel.engage import PAGE_SIZE, EngageClient, Snapshot
 from mixpanel_pipeline.subscribers.identity import claim_database
@@ -31,7 +32,7 @@ WORK_MEMORY = "64MB"
 
 
 class EmptySnapshotError(Exception):
-    """Mixpanel said that there are no profiles at all, where there were some."""
+    """A snapshot has nobody who can be kept, where somebody is stored."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class ProfileResult:
             "totals_changed": self.totals_changed,
             "anonymous": self.snapshot.anonymous,
             "refused": self.snapshot.refused,
+            "unidentified": self.snapshot.unidentified,
             "bad_values": self.snapshot.bad_values,
             "queries": self.snapshot.queries,
             "pages": self.snapshot.pages,
@@ -95,7 +97,7 @@ class ProfileSync:
         `all_deleted`: a snapshot without anybody is true.
 
         Raises:
-            EmptySnapshotError: nobody is in the snapshot, but profiles are stored.
+            EmptySnapshotError: nobody in the snapshot can be kept, but profiles are stored.
             WrongProjectError: the database holds another project's totals.
             MixpanelError: no complete snapshot could be had.
             LandingError: it cannot be kept on this machine.
@@ -108,15 +110,21 @@ class ProfileSync:
             self.storage.scratch_directory() as scratch,
         ):
             owner = claim_database(connection, self.client.project_id)
-            taken_at = database_time(connection)
+            clock_difference = database_time(connection) - utc_now()
             started = time.monotonic()
             snapshot = self.client.download_snapshot(scratch / "profiles.jsonl.gz", page_size=self.page_size)
             seconds = {"fetch": time.monotonic() - started}
-            if not (snapshot.people or all_deleted):
-                _require_nobody_stored(connection)
+            taken_at = snapshot.taken_at + clock_difference
             place = f"project {self.client.project_id}, profiles"
             with staged_profiles(snapshot, scratch, place) as staged:
                 seconds["land"] = time.monotonic() - started - seconds["fetch"]
+                if not (staged.statistics.people or all_deleted):
+                    _require_nobody_stored(connection, staged.statistics)
+                if staged.statistics.unidentified:
+                    self.log(
+                        f"{staged.statistics.unidentified} of {staged.statistics.lines} profiles came without an id: "
+                        "whoever is missing may be one of them, so nobody is marked deleted this time"
+                    )
                 commit = _SnapshotCommit(self, connection, scratch, owner, taken_at, snapshot, staged, log_id, seconds)
                 return commit.run()
 
@@ -137,29 +145,30 @@ class _SnapshotCommit:
     comparison_error: str | None = field(default=None, init=False)
 
     def run(self) -> ProfileResult:
-        before = newest_snapshot(self.connection)
         with self.connection.transaction():
             self._timed("copy", self._copy)
             self._timed("compare", self._compare)
+            written = sum(self._timed("write", lambda: self._rows_of("subscribers/write_profiles.sql"))[:2])
+            row = self._timed("publish", self._publish)
+            # Days cannot commit from here on. What was done until now, nothing that they read depends on.
             lock_totals(self.connection)
-            written = self._timed("write", lambda: self._execute("subscribers/write_profiles.sql", 2))
-            totals_changed = self._timed("totals", lambda: self._execute("subscribers/add_profiles.sql"))
-            row = self._publish(before)
+            put, _, removed, computed = self._timed("totals", lambda: self._rows_of("subscribers/add_profiles.sql"))
             write_snapshot(self.connection, row)
-            result = self._result(row, written, totals_changed)
-            metadata = {**result.figures(), "seconds": {name: round(value, 3) for name, value in self.seconds.items()}}
-            if result.refusals:
-                metadata["refusals"] = result.refusals
-            if self.comparison_error:
-                metadata["comparison_error"] = self.comparison_error
-            complete_sync(self.connection, self.log_id, metadata)
+            result = self._result(row, written, put + removed + computed)
+            complete_sync(self.connection, self.log_id, self._log_metadata(result))
         return result
+
+    def _log_metadata(self, result: ProfileResult) -> dict[str, Any]:
+        seconds = {name: round(value, 3) for name, value in self.seconds.items()}
+        said = {"refusals": result.refusals, "comparison_error": self.comparison_error}
+        return {**result.figures(), "seconds": seconds, **{name: value for name, value in said.items() if value}}
 
     def _copy(self) -> None:
         columns = catalog_sql.profile_columns()
         self.connection.execute(
-            "select set_config('work_mem', %s, true), set_config('pipeline.snapshot_taken_at', %s, true)",
-            [WORK_MEMORY, self.taken_at.isoformat()],
+            "select set_config('work_mem', %s, true), set_config('pipeline.snapshot_taken_at', %s, true), "
+            "set_config('pipeline.snapshot_unidentified', %s, true)",
+            [WORK_MEMORY, self.taken_at.isoformat(), str(self.staged.statistics.unidentified)],
         )
         self.connection.execute(read_sql("subscribers/new_profiles.sql"))
         copy_query(self.connection, "new_profiles", columns, self.staged.engine, "lake/kept_profiles.sql", self.scratch)
@@ -177,38 +186,28 @@ class _SnapshotCommit:
             self.sync.log(f"the comparison with the stored profiles failed, so all are written: {error}")
             self.connection.execute(read_sql("subscribers/do_not_compare_profiles.sql"))
 
-    def _execute(self, statements: str, counted: int | None = None) -> int:
-        """Runs a file; returns how many rows its first `counted` statements wrote, or all of them."""
+    def _rows_of(self, statements: str) -> list[int]:
+        """Runs a file; returns how many rows each of its statements wrote."""
         cursor = self.connection.execute(read_sql(statements))
         rows = [cursor.rowcount]
         while cursor.nextset():
             rows.append(cursor.rowcount)
-        return sum(rows[:counted])
+        return rows
 
-    def _publish(self, before: ProfileSnapshot | None) -> ProfileSnapshot:
-        """Puts the snapshot into the lake, unless the one before says the same; returns its manifest row."""
-        storage, statistics = self.sync.storage, self.staged.statistics
+    def _publish(self) -> ProfileSnapshot:
+        """Puts the snapshot into the lake and returns its manifest row. Also when the one before says the same: its
+        file may have been damaged since."""
+        storage, statistics, refusals = self.sync.storage, self.staged.statistics, self.staged.refusals
         day = self.taken_at.date()
-        recipe = catalog.fingerprint()
-        same = (
-            before is not None
-            and before.file is not None
-            and (before.content_sha256, before.recipe) == (self.snapshot.content_sha256, recipe)
-            and storage.holds(before.file, before.bytes)
-        )
-        if same and before:
-            file, refused_file, size = before.file, before.refused_file, before.bytes
-        else:
-            size = self.staged.file.stat().st_size
-            file = storage.publish(self.staged.file, self.owner, day, "profiles")
-            refusals = self.staged.refusals
-            refused_file = storage.publish(refusals, self.owner, day, "profiles") if refusals else None
+        size = self.staged.file.stat().st_size
         return ProfileSnapshot(
-            taken_at=self.taken_at, file=file, refused_file=refused_file, bytes=size,
-            content_sha256=self.snapshot.content_sha256, recipe=recipe,
+            taken_at=self.taken_at,
+            file=storage.publish(self.staged.file, self.owner, day, "profiles"),
+            refused_file=storage.publish(refusals, self.owner, day, "profiles") if refusals else None,
+            bytes=size, content_sha256=self.snapshot.content_sha256, recipe=catalog.fingerprint(),
             people=statistics.people, anonymous=statistics.anonymous, refused=statistics.refused,
-            bad_values=statistics.bad_values, pages=self.snapshot.pages, queries=self.snapshot.queries,
-            wire_bytes=self.snapshot.wire_bytes,
+            unidentified=statistics.unidentified, bad_values=statistics.bad_values, pages=self.snapshot.pages,
+            queries=self.snapshot.queries, wire_bytes=self.snapshot.wire_bytes,
         )  # fmt: skip
 
     def _result(self, row: ProfileSnapshot, written: int, totals_changed: int) -> ProfileResult:
@@ -230,11 +229,12 @@ class _SnapshotCommit:
             self.seconds[stage] = time.monotonic() - started
 
 
-def _require_nobody_stored(connection: psycopg.Connection) -> None:
+def _require_nobody_stored(connection: psycopg.Connection, statistics: ProfileStatistics) -> None:
     row = connection.execute("select count(*) from subscriber_profiles where deleted_at is null").fetchone()
     if row and row[0]:
         raise EmptySnapshotError(
-            f"Mixpanel says that there are no profiles at all, where {row[0]} are stored. Nothing was changed. If the "
-            "service account may see profiles (data views hide them), and they really were all deleted: "
+            f"Mixpanel's {statistics.lines} profiles are of nobody who can be kept ({statistics.anonymous} anonymous, "
+            f"{statistics.refused} refused), where {row[0]} are stored. Nothing was changed. If the service "
+            "account may see all profiles (data views hide some), and they really were all deleted: "
             "`mixpanel-pipeline profiles --all-deleted`."
         )

@@ -44,12 +44,12 @@ def replace_from_lake(warehouse: Warehouse, storage: LakeStorage) -> ReplaceResu
 
 @dataclass(frozen=True)
 class TotalDifference:
-    """One total that ADD and REPLACE do not agree on; values as text."""
+    """One total that ADD and REPLACE do not agree on; values as text. REPLACE's may be a profile's."""
 
     distinct_id: str
     column: str
     stored_value: str | None
-    lake_value: str | None
+    replace_value: str | None
 
 
 def totals_that_differ(warehouse: Warehouse, storage: LakeStorage) -> list[TotalDifference]:
@@ -58,7 +58,7 @@ def totals_that_differ(warehouse: Warehouse, storage: LakeStorage) -> list[Total
         lock_totals_for_reading(connection)
         with lake_totals(connection, storage, read_partitions(connection), scratch):
             rows = connection.execute(read_sql("subscribers/totals_that_differ.sql")).fetchall()
-        return [TotalDifference(person, column, stored, lake) for person, column, stored, lake, _ in rows]
+        return [TotalDifference(*row) for row in rows]
 
 
 @dataclass(frozen=True)

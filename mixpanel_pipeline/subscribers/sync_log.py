@@ -12,6 +12,7 @@ from mixpanel_pipeline.warehouse.connection import Warehouse, WarehouseError
 
 SOURCE = "mixpanel_user_events"
 LONGEST_ERROR = 2000
+INTERRUPTED = "it was interrupted: by Ctrl-C, or its run was terminated"
 # How long a Postgres that was lost may take to come back before a failure goes unwritten.
 RESTART_SECONDS = 15
 
@@ -51,8 +52,10 @@ def complete_sync(connection: psycopg.Connection, log_id: int, metadata: dict[st
 def _fail(warehouse: Warehouse, log_id: int, error: BaseException) -> None:
     """On a connection of its own, for the sync's may be what broke; a Postgres that restarts is waited for. When
     there is none the row stays running, and the day's next run completes it."""
+    # KeyboardInterrupt, and what Dagster raises when a run is terminated, say nothing themselves.
+    unsaid = type(error).__name__ if isinstance(error, Exception) else INTERRUPTED
     # What Mixpanel answered may be in it, with characters that Postgres has none of.
-    said = (str(error) or type(error).__name__).replace("\0", "\ufffd")
+    said = (str(error) or unsaid).replace("\0", "\ufffd")
     message = said.encode("utf-8", errors="replace").decode()[:LONGEST_ERROR]
     patience = Retrying(
         retry=retry_if_exception_type((WarehouseError, psycopg.OperationalError)),

@@ -2,6 +2,8 @@
 
 Own code because the kept tools split files into statements themselves (yoyo by sqlparse), which breaks function
 bodies, or want Python revisions (alembic). Here a file goes to Postgres whole, as psql would send it.
+
+What was taken back is remembered (schema_migrations_taken_back), so that only who asks for it brings it back.
 """
 
 import hashlib
@@ -54,17 +56,21 @@ def available_migrations(directory: Path = SQL_DIRECTORY / "migrations") -> list
     return migrations
 
 
-def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None) -> list[str]:
-    """Applies what is missing, one transaction a file, and returns the names applied.
+def migrate(warehouse: Warehouse, migrations: list[Migration] | None = None, *, asked_for: bool = True) -> list[str]:
+    """Applies what is missing, one transaction a file, and returns the names applied. A command that nobody ran in
+    order to migrate (`asked_for` false) leaves taken back what was taken back.
 
     Raises:
-        MigrationError: a file fails (nothing of it stays) or an applied file was changed since.
+        MigrationError: a file fails (nothing of it stays), an applied file was changed since, or what is missing was
+            taken back and nobody asked for it.
     """
     migrations = available_migrations() if migrations is None else migrations
     done = []
     with warehouse.connect(autocommit=True) as connection:
         _lock_and_prepare(connection)
         applied = _applied(connection)
+        if not asked_for:
+            _refuse_taken_back(connection, [each.name for each in migrations if each.name not in applied])
         for migration in migrations:
             if migration.name in applied:
                 if applied[migration.name] != migration.checksum:
@@ -99,11 +105,23 @@ def rollback(warehouse: Warehouse, to: str | None = None, migrations: list[Migra
 
 
 def pending_migrations(warehouse: Warehouse) -> list[str]:
-    """Names of the files that are not applied yet."""
+    """Names of the files that are not applied yet.
+
+    Raises:
+        MigrationError: one of them was taken back.
+    """
     with warehouse.connect(autocommit=True) as connection:
-        row = connection.execute("select to_regclass('schema_migrations')").fetchone()
-        applied = _applied(connection) if row and row[0] else {}
-    return [migration.name for migration in available_migrations() if migration.name not in applied]
+        applied = _applied(connection) if _exists(connection, "schema_migrations") else {}
+        pending = [migration.name for migration in available_migrations() if migration.name not in applied]
+        if _exists(connection, "schema_migrations_taken_back"):
+            _refuse_taken_back(connection, pending)
+    return pending
+
+
+def newest_applied(warehouse: Warehouse) -> str | None:
+    """The migration that the database is at; None: at none."""
+    with warehouse.connect(autocommit=True) as connection:
+        return max(_applied(connection), default=None) if _exists(connection, "schema_migrations") else None
 
 
 def _after(applied: list[str], to: str | None) -> list[str]:
@@ -121,6 +139,36 @@ def _lock_and_prepare(connection: psycopg.Connection) -> None:
         "create table if not exists schema_migrations ("
         "name text primary key, checksum text not null, applied_at timestamptz not null default now())"
     )
+    connection.execute(
+        "create table if not exists schema_migrations_taken_back ("
+        "name text primary key, taken_back_at timestamptz not null default now())"
+    )
+
+
+def _exists(connection: psycopg.Connection, table: str) -> bool:
+    row = connection.execute("select to_regclass(%s) is not null", [table]).fetchone()
+    return bool(row and row[0])
+
+
+def _refuse_taken_back(connection: psycopg.Connection, pending: list[str]) -> None:
+    taken_back = connection.execute(
+        "select name, taken_back_at from schema_migrations_taken_back where name = any(%s) order by name",
+        [pending],
+    ).fetchall()
+    if taken_back:
+        (first, moment), *more = taken_back
+        raise MigrationError(
+            f"`rollback` took back {first}{' and what came after it' if more else ''} ({moment:%Y-%m-%d %H:%M} UTC), "
+            f"which this version needs. {ways_out(first)}"
+        )
+
+
+def ways_out(first_taken_back: str) -> str:
+    """What somebody may do now, after `rollback`."""
+    return (
+        f'Run the version before {first_taken_back} (docs/operations.md, "Taking one thing back"), or '
+        "`mixpanel-pipeline migrate` to have all again."
+    )
 
 
 def _applied(connection: psycopg.Connection) -> dict[str, str]:
@@ -133,7 +181,13 @@ def _run(connection: psycopg.Connection, name: str, text: LiteralString, *, forg
             connection.execute(text)
             if forget:
                 connection.execute("delete from schema_migrations where name = %s", [name])
+                connection.execute(
+                    "insert into schema_migrations_taken_back (name) values (%s) "
+                    "on conflict (name) do update set taken_back_at = excluded.taken_back_at",
+                    [name],
+                )
             else:
+                connection.execute("delete from schema_migrations_taken_back where name = %s", [name])
                 connection.execute(
                     "insert into schema_migrations (name, checksum) values (%s, %s)",
                     [name, hashlib.sha256(text.encode()).hexdigest()],

@@ -13,7 +13,10 @@ def test_a_signal_that_a_handler_forgot(number: signal.Signals) -> None:
     try:
         with noticed_interruption() as interruption:
             interruption.end_if_noticed()
+            assert not interruption.noticed()
             signal.raise_signal(number)
+            assert interruption.noticed()
+            assert interruption.noticed()
             with pytest.raises(KeyboardInterrupt):
                 interruption.end_if_noticed()
             interruption.end_if_noticed()

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -9,6 +10,7 @@ import pytest
 
 from mixpanel_pipeline.simulator import SimulatorServer
 from mixpanel_pipeline_tests.cli.conftest import Run
+from mixpanel_pipeline_tests.postgres.test_damaged_files import flipped
 
 pytestmark = pytest.mark.usefixtures("on_database")
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
@@ -22,7 +24,9 @@ def result_of(finished: Any, code: int = 0) -> dict[str, Any]:
     return json.loads(finished.stdout)
 
 
-def test_a_projects_first_days(run: Run, project: SimulatorServer, database_url: str) -> None:
+def test_a_projects_first_days(
+    run: Run, project: SimulatorServer, environment: dict[str, str], database_url: str
+) -> None:
     first = result_of(run("sync", "--json"))
     assert [day["export_day"] for day in first["days"]] == DAYS
     assert all(day["status"] == "completed" and day["new_events"] > 0 for day in first["days"])
@@ -46,7 +50,7 @@ def test_a_projects_first_days(run: Run, project: SimulatorServer, database_url:
     assert "late-phone" not in run("status").stderr
     assert result_of(run("verify", "--json"))["passed"]
     _every_run_is_dagsters(database_url, first, again, late)
-    _somebody_writes_past_the_pipeline(run, database_url)
+    _somebody_writes_past_the_pipeline(run, database_url, Path(environment["PIPELINE_HOME"]))
 
 
 def _every_run_is_dagsters(database_url: str, *reports: dict[str, Any]) -> None:
@@ -57,7 +61,7 @@ def _every_run_is_dagsters(database_url: str, *reports: dict[str, Any]) -> None:
         assert all(stored[run["run_id"]] == "SUCCESS" for run in report["runs"])
 
 
-def _somebody_writes_past_the_pipeline(run: Run, database_url: str) -> None:
+def _somebody_writes_past_the_pipeline(run: Run, database_url: str, home: Path) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute(
             "update subscribers_insights_v2 set total_copies = total_copies + 7 where distinct_id = "
@@ -71,9 +75,26 @@ def _somebody_writes_past_the_pipeline(run: Run, database_url: str) -> None:
     assert shown.returncode == 1
     assert "FAILED" in shown.stdout
     assert "sync --full" in shown.stdout
-    repaired = run("sync", "--full", "--json")
-    assert json.loads(repaired.stdout)["corrected"] == {"contributions": 0, "totals": 1}
+    _damage_a_day(home, database_url)
+    damaged = run("verify", "--from", DAYS[0], "--to", DAYS[2])
+    assert damaged.returncode == 1
+    assert f"the raw partition of {DAYS[1]} (" in damaged.stdout
+    assert "Traceback" not in damaged.stderr
+    repaired = result_of(run("sync", "--full", "--json"))
+    assert repaired["corrected"] == {"contributions": 0, "totals": 1}
+    assert [run["what"] for run in repaired["runs"]] == [f"{DAYS[0]} to {DAYS[2]}", "REPLACE", "checks"]
+    _every_run_is_dagsters(database_url, repaired)
     assert result_of(run("verify", "--json"))["passed"]
+
+
+def _damage_a_day(home: Path, database_url: str) -> None:
+    """Other bytes in the middle of its file: the first values, which lie behind the first page's header."""
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("select file from raw_partitions where export_day = %s", [DAYS[1]]).fetchone()
+    assert row
+    file = home / "lake" / row[0]
+    whole = file.read_bytes()
+    file.write_bytes(flipped(whole, len(whole) // 2))
 
 
 def test_a_backfill_of_some_days(run: Run, project: SimulatorServer) -> None:
@@ -86,6 +107,20 @@ def test_a_backfill_of_some_days(run: Run, project: SimulatorServer) -> None:
     missing = run("status")
     assert f"1 day never fetched: {DAYS[2]}" in missing.stdout
     assert f"sync --from {DAYS[2]} --to {DAYS[2]}" in missing.stdout
+
+
+def test_a_check_that_cannot_be_run_has_failed_and_the_others_are_run(
+    run: Run, environment: dict[str, str], database_url: str
+) -> None:
+    assert environment["DATABASE_URL"] == database_url
+    with psycopg.connect(database_url) as connection:
+        connection.execute("alter table sync_watermarks rename to sync_watermarks_gone")
+    found = result_of(run("verify", "--json"), code=1)
+    broken = [check for check in found["checks"] if "could not be run: " in check["summary"]]
+    assert [check["check"] for check in broken] == ["watermark_advances"]
+    assert "sync_watermarks" in broken[0]["summary"]
+    assert not broken[0]["passed"]
+    assert len(found["checks"]) > 10
 
 
 def test_wrong_credentials_are_said_once(run: Run, project: SimulatorServer) -> None:

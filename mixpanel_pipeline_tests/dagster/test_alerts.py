@@ -1,6 +1,7 @@
 """Who fails is told once, over real HTTP, whatever the receiver does meanwhile; and no secret goes with it."""
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -8,6 +9,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events import JobFailureData, RunFailureReason, StepFailureData
+from dagster._core.execution.plan.objects import ErrorSource
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -79,6 +82,20 @@ def failed_run(dagster: Dagster, job: str = "mixpanel_sync_job", **more: Any) ->
     return run
 
 
+def interrupted_run(dagster: Dagster, *steps: ErrorSource) -> dg.DagsterRun:
+    """A run that a signal ended, nobody having asked Dagster for it; before that steps ended for these reasons."""
+    run = create_run_for_test(dagster.instance, job_name="mixpanel_sync_job", status=dg.DagsterRunStatus.STARTED)
+    for source in steps:
+        failure = StepFailureData(error=None, user_failure_data=None, error_source=source)
+        event = dg.DagsterEvent(
+            dg.DagsterEventType.STEP_FAILURE.value, run.job_name, step_key="step", event_specific_data=failure
+        )
+        dagster.instance.report_dagster_event(event, run.run_id)
+    reason = JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION)
+    dagster.instance.report_run_failed(run, "Execution was interrupted unexpectedly.", reason)
+    return run
+
+
 def successful_run(dagster: Dagster, job: str = "mixpanel_sync_job") -> None:
     run = create_run_for_test(dagster.instance, job_name=job, status=dg.DagsterRunStatus.STARTED)
     event = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, job)
@@ -121,6 +138,24 @@ def test_what_succeeds_or_a_person_ends_is_not_told(watch: Watch, receiver: Aler
     watch.dagster.instance.report_run_canceled(run)
     assert watch.tick(RUNS) == "alerts: 0"
     assert receiver.bodies == []
+
+
+def test_what_a_signal_ended_is_not_told_and_counts_in_no_row(watch: Watch, receiver: AlertReceiver):
+    for _ in range(3):
+        interrupted_run(watch.dagster, ErrorSource.INTERRUPT)
+    assert watch.tick(RUNS) == "alerts: 0"
+    run = failed_run(watch.dagster)
+    assert watch.tick(RUNS) == "alerts: 1"
+    # The command that executed it was told to end in the moment in which it failed.
+    other = failed_run(watch.dagster)
+    watch.dagster.instance.report_run_canceled(other)
+    assert watch.tick(RUNS) == "alerts: 0"
+    assert [run.run_id in body["message"] for body in receiver.bodies] == [True]
+
+
+def test_a_run_that_failed_before_a_signal_ended_it_is_told(watch: Watch):
+    interrupted_run(watch.dagster, ErrorSource.USER_CODE_ERROR, ErrorSource.INTERRUPT)
+    assert watch.tick(RUNS) == "alerts: 1"
 
 
 def test_failures_from_before_the_first_tick_are_not_told(dagster: Dagster, receiver: AlertReceiver):
@@ -185,7 +220,7 @@ def test_the_runs_of_a_backfill_are_one_alert(watch: Watch, receiver: AlertRecei
 
 
 def test_the_third_failure_in_a_row_is_told_as_such_once(watch: Watch, receiver: AlertReceiver):
-    third = "Third failure in a row of mixpanel_sync_job"
+    third = "mixpanel_sync_job failed 3 times in a row"
     for _ in range(2):
         failed_run(watch.dagster)
         failed_run(watch.dagster, "late_event_sweep_job")
@@ -197,9 +232,32 @@ def test_the_third_failure_in_a_row_is_told_as_such_once(watch: Watch, receiver:
     failed_run(watch.dagster)
     assert watch.tick(RUNS) == "alerts: 2"
     assert receiver.titles[-2:] == ["mixpanel_sync_job failed", third]
-    assert "its process ended" in receiver.bodies[-1]["message"]
-    failed_run(watch.dagster)
+    message = receiver.bodies[-1]["message"]
+    assert "its process ended" in message
+    assert re.search(r"The last 3 times at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(, )?){3} UTC", message)
+    assert "`mixpanel-pipeline status` says how far things are" in message
+    for _ in range(2):
+        failed_run(watch.dagster)
+        assert watch.tick(RUNS) == "alerts: 1"
+
+
+def test_a_row_that_began_before_the_first_tick_is_told_at_its_next_failure(dagster: Dagster, receiver: AlertReceiver):
+    for _ in range(4):
+        failed_run(dagster)
+    watch = Watch(dagster)
+    watch.send_to(receiver.url)
+    assert watch.tick(RUNS) == "alerts: 0"
+    failed_run(dagster, tags=days_tags(1, 2))
+    assert watch.tick(RUNS) == "alerts: 2"
+    assert receiver.titles[-1] == "mixpanel_sync_job failed 5 times in a row"
+    assert "`mixpanel-pipeline status` says which days are missing or behind" in receiver.bodies[-1]["message"]
+    failed_run(dagster)
     assert watch.tick(RUNS) == "alerts: 1"
+    successful_run(dagster)
+    for _ in range(3):
+        failed_run(dagster)
+    assert watch.tick(RUNS) == "alerts: 4"
+    assert receiver.titles[-1] == "mixpanel_sync_job failed 3 times in a row"
 
 
 def test_a_success_begins_the_row_anew(watch: Watch, receiver: AlertReceiver):
@@ -211,7 +269,7 @@ def test_a_success_begins_the_row_anew(watch: Watch, receiver: AlertReceiver):
     assert watch.tick(RUNS) == "alerts: 4"
     failed_run(watch.dagster)
     assert watch.tick(RUNS) == "alerts: 2"
-    assert receiver.titles[-1] == "Third failure in a row of mixpanel_sync_job"
+    assert receiver.titles[-1] == "mixpanel_sync_job failed 3 times in a row"
 
 
 def test_a_backfill_counts_once_in_a_row(watch: Watch):

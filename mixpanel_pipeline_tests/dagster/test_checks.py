@@ -1,5 +1,6 @@
 """Every check passes when it should, and fails when what it says is no longer true."""
 
+import re
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -64,8 +65,20 @@ def test_a_wrong_total_is_found_and_fails_the_run(loaded: Dagster):
     assert "1 of 11 subscribers differ from REPLACE, in total_pdp_views" in (evaluation.description or "")
     assert "sync --full" in str(evaluation.metadata["fix"].value)
     assert shown(evaluation) == [
-        {"distinct_id": "person-3", "column": "total_pdp_views", "stored_value": "999", "lake_value": "3"}
+        {"distinct_id": "person-3", "column": "total_pdp_views", "stored_value": "999", "replace_value": "3"}
     ]
+
+
+def test_one_person_of_whom_all_is_wrong_hides_nobody(loaded: Dagster):
+    loaded.write("insert into subscribers_insights_v2 (distinct_id, total_copies) values ('a-ghost', 1)")
+    loaded.write("update subscribers_insights_v2 set total_pdp_views = 999 where distinct_id = 'person-3'")
+    evaluation = evaluations(loaded)["add_equals_replace"]
+    rows = [(row["distinct_id"], row["column"]) for row in shown(evaluation)]
+    assert [person for person, _ in rows] == ["a-ghost"] * 3 + ["person-3"]
+    assert rows[0] == ("a-ghost", "distinct_id")
+    assert re.search(
+        r"2 of 12 subscribers differ from REPLACE, in \d\d columns: \w+, \w+, \w+ \.\.\.\. ", evaluation.description or ""
+    )
 
 
 def test_a_wrong_contribution_is_found(loaded: Dagster):

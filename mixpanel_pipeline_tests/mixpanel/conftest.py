@@ -51,6 +51,8 @@ class RecordedBudget:
     def acquire(self) -> None:
         self.acquired += 1
 
+    def settle(self, *, sent: bool) -> None: ...
+
     def block_for(self, seconds: float) -> None:
         self.blocked_for.append(seconds)
 

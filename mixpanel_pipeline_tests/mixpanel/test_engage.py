@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,22 @@ def test_a_session_that_is_always_lost_is_an_error_and_leaves_nothing(snapshot, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_first_page_cut_short_without_a_total_is_asked_for_again(snapshot, people, budget) -> None:
+    """On one page as on several: the page after it would be empty even so."""
+    for page_size in (3, 5000):
+        people.faults.add("without_total", page=0)
+        people.faults.add("short_page", page=0, rows=2)
+        assert snapshot(page_size).people == PEOPLE
+    assert budget.acquired == 4
+
+
+def test_without_a_total_there_is_no_snapshot(snapshot, people, tmp_path) -> None:
+    people.faults.add("without_total", times=None)
+    with pytest.raises(errors.IncompleteAnswer, match=r"project 12345, profiles.*no `total`.*ask Mixpanel's support"):
+        snapshot()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_total_that_stays_wrong_begins_anew_and_then_is_right(snapshot, people, budget, reading) -> None:
     people.faults.add("wrong_total", by=1)
     assert snapshot().people == PEOPLE
@@ -309,3 +326,55 @@ def test_a_hundred_thousand_people(server, budget, tmp_path) -> None:
     taken = Reading(server.url, budget).client.download_snapshot(tmp_path / "profiles")
     assert (taken.people, taken.pages, taken.queries) == (100_000, 21, 1)
     assert time.monotonic() - started < 60
+
+
+def answer(body: str) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body.encode()), body.encode())
+
+
+def reading_once(url: str, budget: Any) -> EngageClient:
+    return Reading(url, budget, policy=RetryPolicy(attempts=1), snapshot_attempts=1).client
+
+
+PERSON = {"$distinct_id": f"{SECRET} {'x' * 10_000}"}
+REPEATED = [PERSON, PERSON]
+ODD_WORDS: dict[str, dict[str, Any]] = {
+    **{name: {name: f"{SECRET} {'x' * 10_000}"} for name in ("status", "page", "page_size", "total")},
+    "many digits": {"total": 10**600},
+    "a list": {"page": [SECRET] * 1000},
+    "a person": {"results": REPEATED, "total": 2},
+    # The cut comes after the scrubbing, or half a secret would stay.
+    "a secret where it is cut": {"status": f"{'x' * 155}{SECRET}"},
+}
+
+
+@pytest.mark.parametrize("members", ODD_WORDS.values(), ids=ODD_WORDS.keys())
+def test_mixpanel_s_words_are_told_cut_and_without_the_secret(serve_bytes, budget, tmp_path, members) -> None:
+    url = serve_bytes(answer(json.dumps({"results": [], "total": 0, **members}, ensure_ascii=False)))
+    with pytest.raises(errors.IncompleteAnswer) as raised:
+        reading_once(url, budget).download_snapshot(tmp_path / "body")
+    told = "".join(traceback.format_exception(raised.value))
+    assert SECRET[:4] not in told
+    assert len(raised.value.detail) <= 200
+    assert raised.value.detail.startswith("page 0 of the profiles: ")
+
+
+DIGITS, DEEP = "9" * 5000, "[" * 3000 + '"a"' + "]" * 3000
+BEYOND_PYTHON = f"""{{"total":2,"results":[
+    {{"$distinct_id":"a","$properties":{{"digits":{DIGITS},"deep":{DEEP},"after":[1]}}}},
+    {{"$distinct_id":"b"}}
+]}}"""
+
+
+def test_what_python_cannot_read_is_text(serve_bytes, budget, tmp_path) -> None:
+    client = reading_once(serve_bytes(answer(BEYOND_PYTHON)), budget)
+    assert lines(client.download_snapshot(tmp_path / "body")) == [
+        {"$distinct_id": "a", "$properties": {"digits": DIGITS, "deep": DEEP, "after": [1]}},
+        {"$distinct_id": "b", "$properties": {}},
+    ]
+
+
+def test_a_page_cut_where_it_is_deep_is_not_whole(serve_bytes, budget, tmp_path) -> None:
+    client = reading_once(serve_bytes(answer(BEYOND_PYTHON.partition('"a"]')[0])), budget)
+    with pytest.raises(errors.IncompleteAnswer, match="no whole JSON"):
+        client.download_snapshot(tmp_path / "body")

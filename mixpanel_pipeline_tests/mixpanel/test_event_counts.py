@@ -81,6 +81,14 @@ def test_json_of_another_shape_is_no_count(serve_bytes, budget, text: str) -> No
         EventCountsClient(url, 12345, "account", SECRET, budget).event_counts(["a"], DAY, DAY)
 
 
+def test_a_count_of_other_words_is_told_cut_and_without_the_secret(serve_bytes, budget) -> None:
+    body = json.dumps({"data": {"values": {"a": {"2026-01-31": f"{SECRET} {'x' * 10_000}"}}}}).encode()
+    url = serve_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    with pytest.raises(errors.IncompleteAnswer, match=r"the count of 'a' on 2026-01-31 is '\*\*\* xxx") as raised:
+        EventCountsClient(url, 12345, "account", SECRET, budget).event_counts(["a"], DAY, DAY)
+    assert len(raised.value.detail) == 200
+
+
 def in_200(text: str) -> bytes:
     body = json.dumps({"error": text}).encode()
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
+from threading import Barrier
 from typing import Any
 
 import psycopg
@@ -131,6 +132,32 @@ def test_a_shorter_block_does_not_end_a_longer_one(new_budget, waits) -> None:
     new_budget().block_for(10)
     new_budget().acquire()
     assert waits.seconds == [pytest.approx(1000, abs=5)]
+
+
+def test_what_was_never_sent_does_not_count(new_budget) -> None:
+    budget, other = new_budget(), new_budget()
+    budget.acquire()
+    other.acquire()
+    budget.settle(sent=False)
+    assert budget.used_in_last_hour() == 1
+    budget.settle(sent=False)  # it has said so already
+    other.settle(sent=True)
+    other.settle(sent=False)
+    assert budget.used_in_last_hour() == 1
+
+
+def test_each_thread_settles_its_own_request(database_url, new_budget) -> None:
+    budget = new_budget(per_second=1000)
+    together = Barrier(4)
+
+    def acquire_and_settle(sent: bool) -> None:
+        budget.acquire()
+        together.wait(30)
+        budget.settle(sent=sent)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(acquire_and_settle, [True, False, False, True]))
+    assert budget.used_in_last_hour() == 2
 
 
 def test_old_requests_are_pruned(database_url, new_budget) -> None:

@@ -62,7 +62,7 @@ def test_totals_equal_a_plain_recomputation(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=steps)
 def test_totals_equal_a_plain_recomputation_over_many_histories(
     warehouse: Warehouse, server: SimulatorServer, history: list[tuple[str, Any]]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mixpanel_pipeline import catalog
+from mixpanel_pipeline.mixpanel.errors import IncompleteAnswer
 from mixpanel_pipeline.simulator import Project, SimulatorServer
 from mixpanel_pipeline.simulator.profiles import Profiles, Row
 from mixpanel_pipeline.subscribers.profile_sync import ProfileResult, ProfileSync
@@ -302,9 +303,45 @@ BEYOND_PYTHON = {
 
 @pytest.mark.parametrize("case", BEYOND_PYTHON)
 def test_json_that_python_does_not_read_costs_nobody_else(sync: ProfileSync, project: Project, case: str) -> None:
+    sent = BEYOND_PYTHON[case].decode()
     raw_profiles(project, {case: BEYOND_PYTHON[case]})
+    result = taken(sync, project)
+    stored = stored_profiles(sync.warehouse)[case]
+    assert stored["properties"] == {"investmentType": sent, "buying_power": sent, "other": sent, "x": 1}
+    assert (stored["investment_type"], stored["buying_power"]) == (sent, None)
+    assert [(told["distinct_id"], told["field"]) for told in result.refusals] == [(case, "buying_power")]
+
+
+@pytest.mark.parametrize(("first", "second", "kind"), [(b"123", b'"123"', "an integer"), (b'"123"', b"123", "text")])
+def test_an_integer_and_a_text_that_are_one_id(
+    sync: ProfileSync, project: Project, first: bytes, second: bytes, kind: str
+) -> None:
+    """The first is kept, the other one is refused; whoever is missing is deleted all the same."""
+    project.set_profile("RAW first", {"income": "first"})
+    project.set_profile("RAW second", {"income": "second", "buying_power": "no number"})
+    project.set_profile("gone", {})
+    project.profiles = RawProfiles(project.profiles, {b"RAW first": first, b"RAW second": second})
+    result = taken(sync, project)
+    assert (result.snapshot.people, result.refused, result.snapshot.unidentified) == (4, 1, 0)
+    reason = f"another profile has the same id as {kind}"
+    assert result.refusals == [{"distinct_id": "123", "field": None, "reason": reason}]
+    assert stored_profiles(sync.warehouse)["123"]["income"] == "first"
+    project.delete_profile("gone")
+    assert sync.synchronize().deleted == 1
+
+
+def test_a_cut_first_page_without_a_total_deletes_nobody(sync: ProfileSync, project: Project) -> None:
+    for number in range(28):
+        project.set_profile(f"person {number}", {"income": "50k"})
     taken(sync, project)
-    assert stored_profiles(sync.warehouse)[case]["properties"]["x"] == 1
+    project.faults.add("without_total", times=None)
+    project.faults.add("short_page", times=None, rows=29)
+    with pytest.raises(IncompleteAnswer, match="no `total` in it"):
+        sync.synchronize()
+    assert len(stored_profiles(sync.warehouse)) == 30
+    project.faults.clear()
+    result = sync.synchronize()
+    assert (result.unchanged, result.deleted) == (30, 0)
 
 
 def test_a_catalog_property_sent_twice(sync: ProfileSync, project: Project) -> None:

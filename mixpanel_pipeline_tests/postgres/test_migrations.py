@@ -12,6 +12,7 @@ from mixpanel_pipeline.warehouse.migrations import (
     MigrationError,
     available_migrations,
     migrate,
+    newest_applied,
     pending_migrations,
     rollback,
 )
@@ -47,7 +48,7 @@ def test_every_migration_goes_down_and_up_with_data_in_place(warehouse: Warehous
         connection.execute("insert into subscribers_insights_v2 (distinct_id, total_copies) values ('a', 1)")
     assert pending_migrations(warehouse) == []
     assert rollback(warehouse, to="0000") == list(reversed(names))
-    assert pending_migrations(warehouse) == names
+    assert newest_applied(warehouse) is None
     with warehouse.connect() as connection:
         left = connection.execute(
             "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'S') "
@@ -60,7 +61,30 @@ def test_every_migration_goes_down_and_up_with_data_in_place(warehouse: Warehous
 def test_rollback_takes_back_the_newest_only(warehouse: Warehouse) -> None:
     names = [migration.name for migration in available_migrations()]
     assert rollback(warehouse) == names[-1:]
-    assert pending_migrations(warehouse) == names[-1:]
+    assert newest_applied(warehouse) == names[-2]
+
+
+def test_what_was_taken_back_comes_again_only_when_asked_for(warehouse: Warehouse) -> None:
+    names = [migration.name for migration in available_migrations()]
+    rollback(warehouse)
+    with pytest.raises(MigrationError, match=f"`rollback` took back {names[-1]} "):
+        pending_migrations(warehouse)
+    for migrations in (None, [*available_migrations(), Migration("9999_newer", "create table newer ()", "")]):
+        with pytest.raises(MigrationError, match=f"`rollback` took back {names[-1]} "):
+            migrate(warehouse, migrations, asked_for=False)
+    assert newest_applied(warehouse) == names[-2]
+    assert migrate(warehouse) == names[-1:]
+    assert pending_migrations(warehouse) == []
+    assert migrate(warehouse, asked_for=False) == []
+
+
+def test_the_version_before_works_with_what_is_left(warehouse: Warehouse) -> None:
+    """It does not know of the migration that was taken back, and may migrate."""
+    before = available_migrations()[:-1]
+    rollback(warehouse)
+    assert migrate(warehouse, before, asked_for=False) == []
+    newer = Migration("9999_another_way", "create table another ()", "drop table another")
+    assert migrate(warehouse, [*before, newer], asked_for=False) == ["9999_another_way"]
 
 
 def test_a_failing_migration_leaves_nothing_and_is_named(warehouse: Warehouse) -> None:

@@ -10,18 +10,35 @@ from mixpanel_pipeline.checks.verdict import Verdict
 from mixpanel_pipeline.lake.manifest import named_files
 from mixpanel_pipeline.settings import PROJECT_ROOT
 from mixpanel_pipeline.simulator import Project, SimulatorServer
+from mixpanel_pipeline.subscribers import profile_differences, profile_sync
 from mixpanel_pipeline.subscribers.locks import profiles_lock
 from mixpanel_pipeline.subscribers.profile_sync import SOURCE, ProfileSync
 from mixpanel_pipeline.subscribers.status import profile_status
 from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
+from mixpanel_pipeline.warehouse.sql_files import read_sql
+from mixpanel_pipeline_tests.conftest import fresh_database
 from mixpanel_pipeline_tests.postgres.test_profiles import comparison_that_fails
-from mixpanel_pipeline_tests.workbench import build_profile_sync, rows_of
+from mixpanel_pipeline_tests.workbench import build_profile_sync, clear, rows_of
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[SimulatorServer]:
     with SimulatorServer(Project()) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def database(postgres: EmbeddedPostgres) -> Iterator[Warehouse]:
+    """One for all of these tests: making one takes longer than a snapshot."""
+    with fresh_database(postgres) as url:
+        yield Warehouse(url)
+
+
+@pytest.fixture
+def warehouse(database: Warehouse) -> Warehouse:
+    clear(database)
+    return database
 
 
 @pytest.fixture
@@ -69,46 +86,182 @@ def test_what_was_stored_equals_the_snapshot(sync: ProfileSync, project: Project
 
 
 @pytest.mark.parametrize(
-    ("statement", "row"),
+    ("statement", "rows"),
     [
         (
             "update subscriber_profiles set buying_power = 2 where distinct_id = 'ann'",
-            ("ann", "column buying_power", "2", "1.5"),
+            [("ann", "column buying_power", "2", "1.5")],
         ),
         (
             "update subscriber_profiles set income = null where distinct_id = 'ben'",
-            ("ben", "column income", None, "50k-100k"),
+            [("ben", "column income", None, "50k-100k")],
         ),
         (
             "update subscriber_profiles set properties = properties - 'tags' where distinct_id = 'ben'",
-            ("ben", "property tags", None, '["beta"]'),
-        ),
-        ("delete from subscriber_profiles where distinct_id = 'cleo'", ("cleo", "is not stored", None, None)),
-        (
-            "update subscriber_profiles set deleted_at = now() where distinct_id = 'cleo'",
-            ("cleo", "is stored as deleted", None, None),
+            [("ben", "property tags", None, '["beta"]')],
         ),
         (
-            "insert into subscriber_profiles (distinct_id, properties, first_seen_at, changed_at) "
-            "values ('mallory', '{}', now(), now())",
-            ("mallory", "is stored, but not in the snapshot", None, None),
+            "update subscriber_profiles set properties = '[]' where distinct_id = 'cleo'",
+            [("cleo", "property ", "[]", None), ("cleo", "property totalDeposits", None, "7")],
         ),
+        ("delete from subscriber_profiles where distinct_id = 'cleo'", [("cleo", "is not stored", None, None)]),
     ],
 )
 def test_what_somebody_wrote_is_found_and_the_next_snapshot_mends_it(
-    sync: ProfileSync, statement: str, row: tuple[str | None, ...]
+    sync: ProfileSync, statement: str, rows: list[tuple[str | None, ...]]
 ) -> None:
     sync.synchronize()
     before = _people(sync.warehouse)
     write(sync.warehouse, statement)
     verdict = equal(sync)
     assert not verdict.passed
-    assert [tuple(found.values()) for found in verdict.rows] == [row]
-    assert verdict.figures == {"people": 3, "profiles_wrong": 1, "values_wrong": 1}
+    assert [tuple(found.values()) for found in verdict.rows] == rows
+    assert verdict.figures == {"people": 3, "profiles_wrong": 1, "values_wrong": len(rows)}
     assert "mixpanel-pipeline profiles" in verdict.fix
     sync.synchronize()
     assert equal(sync).passed
-    assert [person for person in _people(sync.warehouse) if person["distinct_id"] != "mallory"] == before
+    assert _people(sync.warehouse) == before
+
+
+def test_a_person_stored_as_deleted_is_found_and_comes_back(sync: ProfileSync) -> None:
+    sync.synchronize()
+    write(sync.warehouse, "update subscriber_profiles set deleted_at = '2025-01-31Z' where distinct_id = 'cleo'")
+    assert differences(equal(sync)) == [("cleo", "is stored as deleted"), ("cleo", "deleted_at is not the history's")]
+    sync.synchronize()
+    assert equal(sync).passed
+
+
+def test_a_person_whom_no_snapshot_had_is_found_and_does_not_pass_as_deleted(sync: ProfileSync) -> None:
+    sync.synchronize()
+    write(
+        sync.warehouse,
+        "insert into subscriber_profiles (distinct_id, properties, first_seen_at, changed_at) "
+        "values ('mallory', '{}', now(), now())",
+    )
+    times = [("mallory", f"{name} is not the history's") for name in ("changed_at", "first_seen_at")]
+    assert differences(equal(sync)) == [("mallory", "is stored, but not in the snapshot"), *times]
+    sync.synchronize()
+    verdict = equal(sync)
+    assert differences(verdict) == times
+    follow(sync, verdict, "mallory")
+    assert "mallory" not in {person["distinct_id"] for person in _people(sync.warehouse)}
+
+
+def test_times_are_those_of_the_history(sync: ProfileSync, project: Project) -> None:
+    sync.synchronize()
+    project.set_profile("ann", {"income": "1m"})
+    project.delete_profile("ben")
+    sync.synchronize()
+    assert equal(sync).passed
+    forged = [("ann", "changed_at"), ("ben", "deleted_at"), ("cleo", "first_seen_at")]
+    for moment in ("2001-01-01", "2099-01-01"):
+        for person, column in forged:
+            write(
+                sync.warehouse,
+                f"update subscriber_profiles set {column} = '{moment}Z' where distinct_id = '{person}'",
+            )
+        verdict = equal(sync)
+        assert differences(verdict) == [(person, f"{column} is not the history's") for person, column in forged]
+        assert {row["stored_value"][:10] for row in verdict.rows} == {moment}
+        assert all(row["snapshot_value"] > "2025" for row in verdict.rows)
+    sync.synchronize()
+    verdict = equal(sync)
+    assert differences(verdict) == [(person, f"{column} is not the history's") for person, column in forged]
+    follow(sync, verdict, "ann", "ben", "cleo")
+
+
+def test_a_history_that_lost_rows_is_found(sync: ProfileSync, project: Project) -> None:
+    sync.synchronize()
+    project.set_profile("ann", {"income": "1m"})
+    sync.synchronize()
+    write(sync.warehouse, "delete from subscriber_profile_changes where change = 'changed'")
+    assert differences(equal(sync)) == [("ann", "changed_at is not the history's")]
+    write(sync.warehouse, "delete from subscriber_profile_changes")
+    verdict = equal(sync)
+    assert verdict.figures["values_wrong"] == 6
+    assert {difference for _, difference in differences(verdict)} == {
+        "changed_at is not the history's", "first_seen_at is not the history's",
+    }  # fmt: skip
+    follow(sync, verdict, "ann", "ben", "cleo")
+
+
+def test_a_deleted_person_s_row_that_went_without_its_history_is_found(sync: ProfileSync, project: Project) -> None:
+    sync.synchronize()
+    project.delete_profile("ben")
+    sync.synchronize()
+    write(sync.warehouse, "delete from subscriber_profiles where distinct_id = 'ben'")
+    verdict = equal(sync)
+    assert differences(verdict) == [("ben", "has a history, but is not stored")]
+    follow(sync, verdict, "ben")
+
+
+def test_people_who_go_and_come_back_have_the_times_of_their_history(sync: ProfileSync, project: Project) -> None:
+    sync.synchronize()
+    for income in ("100k-150k", "2"):
+        project.delete_profile("ann")
+        sync.synchronize()
+        assert equal(sync).passed
+        project.set_profile("ann", {"income": income})
+        sync.synchronize()
+        assert equal(sync).passed
+
+
+def differences(verdict: Verdict) -> list[tuple[str, str]]:
+    return [(row["distinct_id"], row["difference"]) for row in verdict.rows]
+
+
+def follow(sync: ProfileSync, verdict: Verdict, *people: str) -> None:
+    """What the verdict says to do, less the `sync --full`: there are no events."""
+    assert "delete these people from subscriber_profiles and subscriber_profile_changes" in verdict.fix
+    names = ", ".join(f"'{person}'" for person in people)
+    for table in ("subscriber_profiles", "subscriber_profile_changes"):
+        write(sync.warehouse, f"delete from {table} where distinct_id in ({names})")
+    sync.synchronize()
+    assert equal(sync).passed
+
+
+def test_a_broken_comparison_is_found(sync: ProfileSync, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes whoever changed for the same: nothing of it may be what the check compares by."""
+    sync.synchronize()
+    project.set_profile("ann", {"income": "1m", "city": "Oslo"})
+    project.delete_profile("ben")
+    project.set_profile("dora", {})
+
+    def broken(name: str) -> str:
+        emptied = "delete from changed_profiles;" if name.endswith("/compare_profiles.sql") else ""
+        return read_sql(name) + emptied
+
+    for module in (profile_sync, profile_differences):
+        monkeypatch.setattr(module, "read_sql", broken)
+    assert sync.synchronize().written == 0
+    assert differences(equal(sync)) == [
+        ("ann", "column buying_power"), ("ann", "column income"), ("ann", "property buyingPower"),
+        ("ann", "property city"), ("ann", "property income"), ("ben", "is stored, but not in the snapshot"),
+        ("dora", "is not stored"),
+    ]  # fmt: skip
+
+
+def test_rows_without_any_snapshot_are_no_pass(sync: ProfileSync) -> None:
+    sync.synchronize()
+    write(sync.warehouse, "truncate profile_snapshots")
+    verdict = equal(sync)
+    assert (verdict.passed, verdict.figures) == (False, {"profiles_wrong": 3, "values_wrong": 3})
+    assert "3 profiles are stored, or have a history, but" in verdict.summary
+    write(sync.warehouse, "truncate subscriber_profiles")
+    assert differences(equal(sync))[0] == ("ann", "has a history, but there was no snapshot")
+    sync.synchronize()
+    assert equal(sync).passed
+
+
+def test_whoever_is_missing_where_somebody_came_without_an_id_is_no_difference(
+    sync: ProfileSync, project: Project
+) -> None:
+    sync.synchronize()
+    project.faults.add("without_distinct_id", page=0, rows=1)
+    assert sync.synchronize().snapshot.unidentified == 1
+    assert equal(sync).passed
+    write(sync.warehouse, "update profile_snapshots set unidentified = 0")
+    assert [difference for _, difference in differences(equal(sync))] == ["is stored, but not in the snapshot"]
 
 
 def _people(warehouse: Warehouse) -> list[dict]:
@@ -163,12 +316,15 @@ def test_failed_snapshots_and_empty_ones_skip_nobody_and_are_no_sign(sync: Profi
 def test_a_comparison_that_failed_warns_until_the_next_snapshot(sync: ProfileSync, project: Project) -> None:
     sync.synchronize()
     project.delete_profile("ben")
+    project.set_profile("ann", {"income": "1m"})
+    project.set_profile("dora", {"income": "1k"})
     with comparison_that_fails(sync.warehouse):
         assert sync.synchronize().comparison_error
     verdict = profiles_skip_unchanged(sync.warehouse)
     assert (verdict.passed, verdict.severity) == (False, "warning")
-    assert "could not be compared, so all 2 people were written" in verdict.summary
-    assert [row["difference"] for row in equal(sync).rows] == ["is stored, but not in the snapshot"]
+    assert "could not be compared, so all 3 people were written" in verdict.summary
+    # Whoever it wrote has a history that agrees.
+    assert differences(equal(sync)) == [("ben", "is stored, but not in the snapshot")]
     sync.synchronize()
     assert profiles_skip_unchanged(sync.warehouse).passed
     assert equal(sync).passed

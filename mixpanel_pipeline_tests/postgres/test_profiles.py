@@ -420,7 +420,7 @@ def test_a_snapshot_without_anybody_is_refused_unless_said_to_be_true(bench: Ben
     if who_is_left:
         bench.project.set_profile(who_is_left, {})
     before = everything(bench.warehouse)
-    with pytest.raises(EmptySnapshotError, match="2 are stored"):
+    with pytest.raises(EmptySnapshotError, match=r"2 (people )?are stored"):
         bench.profiles.synchronize()
     assert everything(bench.warehouse) == before
     assert last_log(bench.warehouse)["status"] == "failed"
@@ -581,12 +581,15 @@ def test_an_unchanged_snapshot_writes_nothing(three_thousand: Bench) -> None:
         # What the first reader tidies up, and logs, is done.
         connection.execute("vacuum (analyze) subscriber_profiles, subscribers_insights_v2, subscriber_profile_changes")
         before = versions(bench.warehouse)
-        started = wal_position(connection)
-        result = bench.profiles.synchronize()
-        written = wal_position(connection) - started
-    assert (counts(result), result.written, result.totals_changed) == ((0, 0, 3000, 0), 0, 0)
+        written = []
+        for _ in range(3):
+            started = wal_position(connection)
+            result = bench.profiles.synchronize()
+            written.append(wal_position(connection) - started)
+            assert (counts(result), result.written, result.totals_changed) == ((0, 0, 3000, 0), 0, 0)
     assert versions(bench.warehouse) == before
-    assert written < 100_000
+    # Whenever Postgres makes a checkpoint, catalog pages that temporary tables touch are logged whole once more.
+    assert min(written) < 100_000
     metadata = last_log(bench.warehouse)["sync_metadata"]
     assert (metadata["unchanged"], metadata["written"], metadata["skipped_percent"]) == (3000, 0, 100.0)
 
@@ -625,21 +628,17 @@ def test_a_snapshot_costs_one_counted_query_however_many_pages(three_thousand: B
     assert counts(result) == (0, 0, 3000, 0)
 
 
-def test_equal_snapshots_share_a_file_and_no_file_that_is_named_is_garbage(bench: Bench) -> None:
+def test_each_snapshot_has_files_of_its_own_and_none_that_is_named_is_garbage(bench: Bench) -> None:
     bench.project.set_profile("ann", {"income": "50k"})
     bench.project.set_profile("", {})
-    first, second = bench.snapshot(), bench.snapshot()
-    assert first.snapshot.file == second.snapshot.file
-    assert first.snapshot.file
-    bench.project.set_profile("ann", {"income": "100k"})
-    third = bench.snapshot()
+    files = {bench.snapshot().snapshot.file for _ in range(3)}
+    assert len(files) == 3
     in_two_days = replace(bench.events, now=lambda: datetime.now(UTC) + timedelta(days=2))
     assert in_two_days.remove_garbage() == []
     storage = bench.profiles.storage
     for row in rows_of(bench.warehouse, "select file, refused_file, bytes from profile_snapshots"):
         assert storage.holds(row["file"], row["bytes"])
         assert storage.filesystem.exists(f"{storage.root}/{row['refused_file']}")
-    assert third.snapshot.file != first.snapshot.file
 
 
 def test_files_of_old_snapshots_go_and_their_figures_stay(bench: Bench) -> None:
@@ -727,7 +726,7 @@ def ten_people(bench: Bench) -> Bench:
 def test_a_passing_fault_ends_in_the_right_profiles(ten_people: Bench, fault: str) -> None:
     bench = ten_people
     shown = shown_profiles(bench.url)
-    bench.project.faults.add(fault, times=1, page=0 if fault == "wrong_total" else 1, api="engage")
+    bench.project.faults.add(fault, times=1, page=0 if fault.endswith("_total") else 1, api="engage")
     result = bench.profiles.synchronize()
     assert not bench.project.faults.active(), "the fault never struck"
     bench.snapshots.append((result.snapshot.taken_at, shown))

@@ -10,6 +10,7 @@ from mixpanel_pipeline.simulator import Project, SimulatorServer
 from mixpanel_pipeline.subscribers.replace import replace_from_lake, totals_that_differ
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.migrations import available_migrations, migrate, rollback
+from mixpanel_pipeline_tests.postgres.test_sql_api import call
 from mixpanel_pipeline_tests.workbench import (
     build_profile_sync,
     build_sync,
@@ -70,6 +71,26 @@ def test_without_profiles_totals_are_what_events_alone_say(
     }
     assert totals_that_differ(filled, sync.storage) == []
     assert replace_from_lake(filled, sync.storage).totals_changed == 0
+
+
+def test_what_callers_of_the_sql_api_wrote_outlives_profiles(filled: Warehouse) -> None:
+    """Beside a profile: counts of a person whom no day knows, a value that is newer than the profile's."""
+    person = "carl, who has only a profile"
+    of_profile = stored_totals(filled)[person]
+    counted = {"distinct_id": person, "total_copies": 5, "linked_bank_account": True, "events_processed": 7}
+    call(filled, "upsert_subscribers_incremental_add", [{**counted, "net_worth": "of a caller"}])
+    call(filled, "upsert_subscribers_incremental", [{"distinct_id": "ann", "income": "of a caller"}])
+    call(filled, "upsert_subscribers_incremental", [{"distinct_id": "dora", "total_copies": 1}])
+    before = stored_totals(filled)
+    assert of_profile["income"] == before[person]["income"] == "nothing"
+    rollback(filled, to="0004")
+    after = stored_totals(filled)
+    gone = {"income": None, "income_at": None}
+    assert after[person] == {**before[person], **gone}
+    assert after["ann"] == {**before["ann"], "buying_power": None, "buying_power_at": None}
+    assert after["ann"]["income"] == "of a caller"
+    assert after["dora"] == before["dora"]
+    assert after.keys() == before.keys()
 
 
 def test_the_sql_api_goes_and_comes_without_touching_totals(filled: Warehouse, tmp_path: Path) -> None:

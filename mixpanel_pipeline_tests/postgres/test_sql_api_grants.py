@@ -1,13 +1,17 @@
-"""Who may call the SQL API, what it touches, and how it comes and goes by migrations."""
+"""Who may call the SQL API and read the tables, what it touches, and how it comes and goes by migrations."""
 
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from mixpanel_pipeline import catalog_sql
 from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
 from mixpanel_pipeline.warehouse.migrations import available_migrations, migrate, rollback
 from mixpanel_pipeline_tests.postgres.test_sql_api import EXAMPLE, UPSERTS, call, value
 
@@ -15,6 +19,63 @@ SQL_API = catalog_sql.SQL_API.read_bytes()
 WATERMARK = "select upsert_sync_watermark('mine', '2025-11-13T01:00:00Z', 5, 'note')"
 ROLES = "create role anybody; create role reader; grant select on all tables in schema public to reader"
 FUNCTIONS = "pg_proc where pronamespace = 'public'::regnamespace"
+# What may be tried on each table, sequence and function that the migrations made, and what a refusal calls it.
+ATTEMPTS = f"""
+    select 'table', format(attempt, relname, attname)
+    from pg_class join pg_attribute on attrelid = pg_class.oid and attnum = 2, unnest(array[
+        'select from %1$I', 'insert into %1$I default values', 'update %1$I set %2$I = %2$I', 'delete from %1$I',
+        'truncate %1$I'
+    ]) as attempt
+    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f')
+    union all
+    select 'sequence', format('select nextval(%L)', relname)
+    from pg_class where relnamespace = 'public'::regnamespace and relkind = 'S'
+    union all
+    select 'function', format('select %I(%s)', proname,
+        (select string_agg(format('null::%s', type::regtype), ', ') from unnest(proargtypes) as type))
+    from {FUNCTIONS}
+"""
+# What a database gives to whatever is made in it, as Supabase's do.
+DEFAULT_PRIVILEGES = "; ".join(
+    f"alter default privileges in schema public grant all on {kind} to anon, authenticated, service_role"
+    for kind in ("tables", "sequences", "functions")
+)
+BEFORE_PROFILES = [migration for migration in available_migrations() if migration.name < "0005"]
+
+
+@pytest.fixture
+def open_warehouse(postgres: EmbeddedPostgres) -> Iterator[Warehouse]:
+    """A database that is open to a web API's roles before anything is made in it. Roles are the whole server's."""
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        for role in ("anon", "authenticated", "bi"):
+            connection.execute(SQL("create role {}").format(Identifier(role)))
+        connection.execute("create database open_to_strangers")
+        try:
+            warehouse = Warehouse(postgres.url("open_to_strangers"))
+            with warehouse.connect() as own:
+                own.execute(DEFAULT_PRIVILEGES)
+            yield warehouse
+        finally:
+            connection.execute("drop database open_to_strangers with (force)")
+            connection.execute("drop role anon, authenticated, bi")
+
+
+def allowed(warehouse: Warehouse, role: str) -> set[tuple[str, str]]:
+    """Those attempts that do not end for want of a right on the thing itself. Nothing of them stays."""
+    answer = set()
+    with warehouse.connect() as connection:
+        attempts = connection.execute(ATTEMPTS).fetchall()
+        connection.execute(SQL("set local role {}").format(Identifier(role)))
+        for kind, attempt in attempts:
+            try:
+                with connection.transaction(force_rollback=True):
+                    connection.execute(attempt)
+            except psycopg.Error as error:
+                if f"permission denied for {kind} " in str(error):
+                    continue
+            answer.add((kind, attempt))
+        connection.rollback()
+    return answer
 
 
 def api_functions(connection: psycopg.Connection) -> dict[str, str]:
@@ -38,6 +99,53 @@ def test_only_the_service_role_may_call(warehouse: Warehouse) -> None:
                 ).fetchone()
                 assert row == (may,), (role, function)
         connection.rollback()
+
+
+def test_of_all_that_is_there_the_service_role_has_the_api_and_two_tables(warehouse: Warehouse) -> None:
+    may = allowed(warehouse, "service_role")
+    assert len(may) == 11 + 2 * 3
+    api = r"select (upsert_|profile_|read_subscriber_profiles|refuse_profile|unknown_profile_keys)"
+    tables = r"(select from|insert into|update) (subscribers_insights_v2|sync_watermarks)\b"
+    assert [attempt for _, attempt in may if not re.match(f"{api}|{tables}", attempt)] == []
+
+
+def test_default_privileges_open_nothing_to_strangers(open_warehouse: Warehouse) -> None:
+    migrate(open_warehouse, BEFORE_PROFILES)
+    everything = allowed(open_warehouse, "service_role")
+    assert allowed(open_warehouse, "anon") == everything
+    with open_warehouse.connect() as connection:
+        connection.execute(
+            "grant select on all tables in schema public to bi; grant select on sync_logs to public, bi;"
+            "grant select (distinct_id), update (income) on subscribers_insights_v2 to anon;"
+            "grant select on late_days to anon with grant option; set local role anon; grant select on late_days to bi"
+        )
+    granted_before = allowed(open_warehouse, "bi")
+    assert granted_before == {each for each in everything if each[1].startswith("select from ")}
+
+    assert migrate(open_warehouse) == [migration.name for migration in available_migrations()[len(BEFORE_PROFILES) :]]
+    assert allowed(open_warehouse, "anon") == allowed(open_warehouse, "authenticated") == set()
+    assert allowed(open_warehouse, "bi") == granted_before
+    assert allowed(open_warehouse, "service_role") > everything
+    assert call(open_warehouse, UPSERTS[0], [EXAMPLE])["inserted"] == 1
+
+    with open_warehouse.connect() as connection:
+        connection.execute(SQL_API)
+    assert allowed(open_warehouse, "anon") == set()
+
+
+def test_tables_stay_closed_when_profiles_go_and_come(open_warehouse: Warehouse) -> None:
+    migrate(open_warehouse)
+    rollback(open_warehouse, to="0004")
+    # The API of 0004 may be called again, to no effect: it has its caller's rights on tables.
+    assert {kind for kind, _ in allowed(open_warehouse, "anon")} == {"function"}
+    with open_warehouse.connect() as connection:
+        connection.execute("set local role anon")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="table subscribers_insights_v2"):
+            connection.execute('select upsert_subscribers_incremental(\'[{"distinct_id": "a"}]\')')
+    for lowest in ("0004", "0000"):
+        rollback(open_warehouse, to=lowest)
+        migrate(open_warehouse)
+        assert allowed(open_warehouse, "anon") == allowed(open_warehouse, "authenticated") == set()
 
 
 @pytest.mark.parametrize("statement", [f"select * from {function}('[]')" for function in UPSERTS] + [WATERMARK])

@@ -53,6 +53,15 @@ def test_wrong_total(filled: Project, client: Client) -> None:
     assert [client.engage()["total"] for _ in range(2)] == [PEOPLE + 2, PEOPLE]
 
 
+def test_without_a_total_a_cut_page_looks_like_a_whole_one(filled: Project, client: Client) -> None:
+    filled.faults.add("without_total")
+    filled.faults.add("short_page", rows=5)
+    first = client.engage()
+    assert (ids(first), "total" in first) == (["0"], False)
+    assert client.engage(page=1, session_id=first["session_id"])["results"] == []
+    assert client.engage()["total"] == PEOPLE
+
+
 @pytest.mark.parametrize("again", ["session_lost", "error_in_200"])
 def test_session_lost(filled: Project, client: Client, again: str) -> None:
     session_id = client.engage(page_size=2)["session_id"]
@@ -151,7 +160,15 @@ def test_a_fault_can_be_kept_to_one_api(filled: Project, client: Client) -> None
 
 def test_every_fault_of_the_query_api_has_a_test_and_a_sentence() -> None:
     tested = set(PAGE_FAULTS) | set(CONTENTS)
-    tested |= {"wrong_total", "session_lost", "cut_json", "dropped_json", "invalid_utf8", "counts_disagree"}
+    tested |= {
+        "wrong_total",
+        "without_total",
+        "session_lost",
+        "cut_json",
+        "dropped_json",
+        "invalid_utf8",
+        "counts_disagree",
+    }
     special = {name for name, kind in FAULTS.items() if kind.stage not in ("answer", "delay")}
     assert tested == {name for name in special if {"engage", "events"} & set(FAULTS[name].apis)}
     assert all(name in fault_table() for name in FAULTS)

@@ -1,13 +1,14 @@
 -- Made from sql/templates/lake/exported_profiles.sql.jinja by `make sql`; edit that.
 -- DuckDB: every line of a snapshot of profiles as one typed row.
 -- Variables: `source` (JSON lines), `longest_line` (bytes).
--- `storable` is there where `properties` has characters that Postgres has not, and has others for them.
+-- `storable` is there where `properties` has characters that Postgres has not, and has others for them; `refused` is
+-- why the client would not take somebody.
 with lines as (
-    select case when json_type("$distinct_id") = 'VARCHAR' then "$distinct_id" ->> '$' end as distinct_id, "$properties" as properties, "$storable" as storable,
+    select case when json_type("$distinct_id") = 'VARCHAR' then "$distinct_id" ->> '$' end as distinct_id, "$properties" as properties, "$storable" as storable, "$refused" as refused,
         json_transform("$properties", '{"income": "VARCHAR", "netWorth": "VARCHAR", "net_worth": "VARCHAR", "investingActivity": "VARCHAR", "investing_activity": "VARCHAR", "investingExperienceYears": "VARCHAR", "investing_experience_years": "VARCHAR", "investingObjective": "VARCHAR", "investing_objective": "VARCHAR", "investmentType": "VARCHAR", "investment_type": "VARCHAR", "acquisitionSurvey": "VARCHAR", "acquisition_survey": "VARCHAR", "availableCopyCredits": "VARCHAR", "available_copy_credits": "VARCHAR", "buyingPower": "VARCHAR", "buying_power": "VARCHAR", "totalDeposits": "VARCHAR", "total_deposits": "VARCHAR", "totalDepositCount": "VARCHAR", "total_deposit_count": "VARCHAR", "totalWithdrawals": "VARCHAR", "total_withdrawals": "VARCHAR", "totalWithdrawalCount": "VARCHAR", "total_withdrawal_count": "VARCHAR", "activeCreatedPortfolios": "VARCHAR", "active_created_portfolios": "VARCHAR", "lifetimeCreatedPortfolios": "VARCHAR", "lifetime_created_portfolios": "VARCHAR"}') as extracted
     from read_json(
         getvariable('source'), format = 'newline_delimited',
-        columns = {'$distinct_id': 'JSON', '$properties': 'JSON', '$storable': 'JSON'},
+        columns = {'$distinct_id': 'JSON', '$properties': 'JSON', '$storable': 'JSON', '$refused': 'VARCHAR'},
         maximum_object_size = getvariable('longest_line')::uinteger, hive_partitioning = false
     )
 ),
@@ -86,7 +87,7 @@ typed as (
 select
     distinct_id,
     -- Anonymous devices count for nobody; an id too long for an index (2,704 bytes in Postgres) cannot be kept.
-    case when not starts_with(identity, '$device:') and strlen(identity) <= 2000 then identity end as subscriber_id,
+    case when refused is null and not starts_with(identity, '$device:') and strlen(identity) <= 2000 then identity end as subscriber_id,
     coalesce(starts_with(identity, '$device:'), false) as anonymous,
     coalesce(nullif(extracted."income", '')) as income,
     coalesce(nullif(extracted."netWorth", ''), nullif(extracted."net_worth", '')) as net_worth,
@@ -122,5 +123,6 @@ select
         case when nullif(extracted."lifetime_created_portfolios", '') is not null and "digits lifetime_created_portfolios" is null then 'lifetime_created_portfolios' end
     ], lambda name: name is not null) as bad_numbers,
     properties,
-    storable
+    storable,
+    refused
 from typed

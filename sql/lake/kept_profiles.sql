@@ -21,5 +21,5 @@ select
     coalesce(storable, properties) as properties
 from read_parquet(getvariable('staged'), hive_partitioning = false)
 where subscriber_id is not null
-qualify row_number() over (partition by subscriber_id order by distinct_id) = 1
+qualify row_number() over (partition by subscriber_id order by distinct_id, properties::varchar) = 1
 order by subscriber_id

@@ -1,16 +1,17 @@
 -- DuckDB: who, or which field of whom, cannot be kept, and why. Variable `staged`: the file of
 -- sql/lake/exported_profiles.sql.
 with staged as (
-    select distinct_id, subscriber_id, anonymous, bad_numbers, properties,
-        row_number() over (partition by subscriber_id order by distinct_id) as copy
+    select distinct_id, subscriber_id, anonymous, refused, bad_numbers, properties,
+        row_number() over (partition by subscriber_id order by distinct_id, properties::varchar) as copy
     from read_parquet(getvariable('staged'), hive_partitioning = false)
 ),
 refused as (
     select distinct_id, null::varchar as field,
         case
+            when refused is not null then refused
             when coalesce(distinct_id, '') = '' then 'expected a text as $distinct_id, got none'
             when subscriber_id is null then 'the id is longer than 2,000 bytes'
-            else 'another profile has the same id once NUL characters are replaced'
+            else 'another profile has the same id once NUL characters and half surrogates are replaced'
         end as reason
     from staged
     where not anonymous and (subscriber_id is null or copy > 1)

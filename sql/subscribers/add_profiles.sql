@@ -23,6 +23,7 @@ select profile.distinct_id,
     clock_timestamp()
 from changed_profiles as changed
 join subscriber_profiles as profile on profile.distinct_id = changed.distinct_id and profile.deleted_at is null
+where not changed.took_back
 order by profile.distinct_id
 on conflict (distinct_id) do update set
     income = case when excluded.income is null or totals.income_at > excluded.income_at then totals.income else excluded.income end,
@@ -87,6 +88,22 @@ where
         or (totals.active_created_portfolios_at = excluded.active_created_portfolios_at and totals.active_created_portfolios is distinct from excluded.active_created_portfolios)))
     or (excluded.lifetime_created_portfolios is not null and (totals.lifetime_created_portfolios_at is null or totals.lifetime_created_portfolios_at < excluded.lifetime_created_portfolios_at
         or (totals.lifetime_created_portfolios_at = excluded.lifetime_created_portfolios_at and totals.lifetime_created_portfolios is distinct from excluded.lifetime_created_portfolios)));
+
+insert into subscribers_insights_v2 (distinct_id)
+select profile.distinct_id
+from changed_profiles as changed
+join subscriber_profiles as profile on profile.distinct_id = changed.distinct_id and profile.deleted_at is null
+where changed.took_back
+order by profile.distinct_id
+on conflict (distinct_id) do nothing;
+
+-- A person whose profile is gone, and for whom no event counts, is gone.
+delete from subscribers_insights_v2 as totals
+using changed_profiles as changed
+where totals.distinct_id = changed.distinct_id and changed.change = 'deleted' and totals.events_processed = 0
+    and not exists (
+        select from subscriber_daily_contributions as stored where stored.distinct_id = totals.distinct_id
+    );
 
 -- Where a profile no longer says a value, the newest of what is left is computed again.
 update subscribers_insights_v2 as totals
@@ -249,11 +266,3 @@ where totals.distinct_id = again.distinct_id and (
     again.lifetime_created_portfolios, again.lifetime_created_portfolios_at,
     again.first_event_time, again.last_event_time
 );
-
--- A person whose profile is gone, and who has no contributions, is gone.
-delete from subscribers_insights_v2 as totals
-using changed_profiles as changed
-where totals.distinct_id = changed.distinct_id and changed.change = 'deleted'
-    and not exists (
-        select from subscriber_daily_contributions as stored where stored.distinct_id = totals.distinct_id
-    );

@@ -1,6 +1,6 @@
 -- Made from sql/templates/subscribers/compare_profiles.sql.jinja by `make sql`; edit that.
 -- Compares a snapshot with what is stored. Run inside a transaction that holds the profiles lock, with
---   set local pipeline.snapshot_taken_at = '2025-01-31 02:00:00+00'
+--   set local pipeline.snapshot_taken_at = '2025-01-31 02:00:00+00'; set local pipeline.snapshot_unidentified = 0
 -- and a temporary table new_profiles (distinct_id, one column a catalog property, properties) holding the snapshot.
 -- Null, missing and the empty string are one (spec section 5).
 
@@ -58,11 +58,11 @@ delete from changed_profiles as changed
 where changed.change = 'changed' and not changed.columns_differ
     and not exists (select from profile_differences as difference where difference.distinct_id = changed.distinct_id);
 
--- A complete snapshot without them.
+-- A complete snapshot without them. Where some came without an id, nobody who is missing is known to be gone.
 insert into changed_profiles
 select stored.distinct_id, 'deleted', false, true
 from subscriber_profiles as stored
-where stored.deleted_at is null
+where stored.deleted_at is null and current_setting('pipeline.snapshot_unidentified')::bigint = 0
     and not exists (select from new_profiles as new where new.distinct_id = stored.distinct_id);
 
 analyze changed_profiles;

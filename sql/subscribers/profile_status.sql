@@ -3,7 +3,7 @@
 select
     (select count(*) from subscriber_profiles where deleted_at is null) as live,
     (select count(*) from subscriber_profiles where deleted_at is not null) as deleted,
-    (select max(taken_at) from profile_snapshots) as last_snapshot,
+    (select taken_at from profile_snapshots order by id desc limit 1) as last_snapshot,
     (
         select sync_metadata from sync_logs where source = %(source)s and status = 'completed' order by id desc limit 1
     ) as last_sync,

@@ -1158,10 +1158,12 @@ comment on function upsert_sync_watermark(text, timestamptz, bigint, text) is
     'Moves a source''s watermark forward, never back, and adds to its count of events.';
 
 -- Who may call: service_role alone, with that role's own rights on the tables (security invoker). Each function finds
--- its tables in the schema that it is made in, whatever the caller's search_path says.
+-- its tables in the schema that it is made in, whatever the caller's search_path says. A function that has just been
+-- made is PUBLIC's, and whose else default privileges say: on Supabase those of anon and authenticated.
 do $do$
 declare
     api regprocedure;
+    others text;
     has_role boolean := exists (select from pg_roles where rolname = 'service_role');
 begin
     if not has_role then
@@ -1189,7 +1191,12 @@ begin
         'upsert_sync_watermark(text, timestamptz, bigint, text)'
     ]::regprocedure[] loop
         execute format('alter function %s set search_path = pg_catalog, %I, pg_temp', api, current_schema());
-        execute format('revoke all on function %s from public', api);
+        select string_agg(distinct case grantee when 0 then 'public' else grantee::regrole::text end, ', ') into others
+        from pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner)))
+        where oid = api and grantee <> proowner and grantee is distinct from to_regrole('service_role');
+        if others is not null then
+            execute format('revoke all on function %s from %s', api, others);
+        end if;
         if has_role then
             execute format('grant execute on function %s to service_role', api);
         end if;

@@ -1,6 +1,10 @@
 -- Made from sql/templates/subscribers/totals_that_differ.sql.jinja by `make sql`; edit that.
--- One row for every person and column in which the totals and the lake differ. Needs a temporary table lake_totals.
-select coalesce(stored.distinct_id, lake.distinct_id) as distinct_id, difference.*
+-- One row for every person and column in which the totals and REPLACE differ. Needs a temporary table lake_totals.
+select
+    coalesce(stored.distinct_id, lake.distinct_id) as distinct_id,
+    difference.column_name,
+    difference.stored_value,
+    difference.replace_value
 from subscribers_insights_v2 as stored
 full join lake_totals as lake on lake.distinct_id = stored.distinct_id
 cross join lateral (values
@@ -50,6 +54,7 @@ cross join lateral (values
     ('events_processed', stored.events_processed::text, lake.events_processed::text, stored.events_processed is distinct from lake.events_processed),
     ('first_event_time', stored.first_event_time::text, lake.first_event_time::text, stored.first_event_time is distinct from lake.first_event_time),
     ('last_event_time', stored.last_event_time::text, lake.last_event_time::text, stored.last_event_time is distinct from lake.last_event_time)
-) as difference (column_name, stored_value, lake_value, differs)
+) as difference (column_name, stored_value, replace_value, differs)
 where difference.differs
-order by 1, 2
+-- Of a person who should not be there, or is missing, that comes first.
+order by 1, difference.column_name <> 'distinct_id', 2

@@ -25,7 +25,11 @@ on conflict (distinct_id) do update set
     properties = excluded.properties,
     -- Where only what the catalog reads from the same properties is another, what Mixpanel said is as old as before.
     changed_at = case
-        when stored.deleted_at is null and stored.properties = excluded.properties then stored.changed_at
+        when stored.deleted_at is null and case when jsonb_typeof(stored.properties) = 'object' then (
+            select coalesce(jsonb_object_agg(key, value), '{}') from jsonb_each(stored.properties) where value not in ('null', '""')
+        ) end = case when jsonb_typeof(excluded.properties) = 'object' then (
+            select coalesce(jsonb_object_agg(key, value), '{}') from jsonb_each(excluded.properties) where value not in ('null', '""')
+        ) end then stored.changed_at
         else greatest(stored.changed_at, excluded.changed_at)
     end,
     deleted_at = null;
@@ -35,13 +39,18 @@ set deleted_at = current_setting('pipeline.snapshot_taken_at')::timestamptz
 from changed_profiles as changed
 where stored.distinct_id = changed.distinct_id and changed.change = 'deleted';
 
+-- Who came, went or came back has a row without a property; so has whoever was written without comparing.
 insert into subscriber_profile_changes (distinct_id, changed_at, change, property, old_value, new_value)
-select distinct_id, current_setting('pipeline.snapshot_taken_at')::timestamptz, change, null, null, null
-from changed_profiles
-where change in ('new', 'deleted', 'restored')
+select stored.distinct_id, case when changed.change = 'deleted' then stored.deleted_at else stored.changed_at end,
+    case when changed.change <> 'rewritten' then changed.change when stored.first_seen_at = stored.changed_at then 'new' else 'changed' end,
+    null, null, null
+from changed_profiles as changed
+join subscriber_profiles as stored on stored.distinct_id = changed.distinct_id
+where changed.change in ('new', 'deleted', 'restored')
+    or (changed.change = 'rewritten' and stored.changed_at = current_setting('pipeline.snapshot_taken_at')::timestamptz)
 union all
-select difference.distinct_id, current_setting('pipeline.snapshot_taken_at')::timestamptz, changed.change,
-    difference.property, difference.old_value, difference.new_value
+select stored.distinct_id, stored.changed_at, changed.change, difference.property, difference.old_value, difference.new_value
 from profile_differences as difference
 join changed_profiles as changed on changed.distinct_id = difference.distinct_id
+join subscriber_profiles as stored on stored.distinct_id = difference.distinct_id
 order by 1, 4 nulls first;

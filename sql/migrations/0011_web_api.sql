@@ -184,8 +184,8 @@ create view analytics_partitions as
 select
     parent.relname::text as raw_table,
     leaf.oid::regclass as leaf,
-    right(leaf.relname, 8)::date::timestamp at time zone 'UTC' as week_start,
-    (right(leaf.relname, 8)::date + 7)::timestamp at time zone 'UTC' as week_end,
+    substring(pg_get_expr(leaf.relpartbound, leaf.oid) from 'FROM \(''([^'']+)''\)')::timestamptz as week_start,
+    substring(pg_get_expr(leaf.relpartbound, leaf.oid) from 'TO \(''([^'']+)''\)')::timestamptz as week_end,
     inhdetachpending as detach_pending
 from pg_inherits
 join pg_class as parent on parent.oid = inhparent

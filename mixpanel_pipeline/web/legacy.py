@@ -49,7 +49,7 @@ def migrate_legacy(
 
 @dataclass(frozen=True)
 class LegacyComparison:
-    """Card-days on which the forms differ, and legacy rows without a place in the normalized tables, by day and reason."""
+    """Card-days on which the forms differ, and legacy rows that cannot be normalized, by day and reason."""
 
     differences: list[dict[str, Any]]
     problems: list[dict[str, Any]]

@@ -49,7 +49,7 @@ def apply_retention(warehouse: Warehouse, days: int) -> Retained:
     """Removes raw rows older than so many days, by whole weeks; aggregates stay. May be ended anywhere and run again.
 
     Raises:
-        psycopg.errors.LockNotAvailable: somebody held a row of an old partition through five attempts; nothing was done.
+        psycopg.errors.LockNotAvailable: somebody wrote into an old partition through five attempts; nothing was done.
     """
     emptied = _raise_floor(warehouse, days)
     dropped = refused = 0
@@ -90,6 +90,8 @@ def _drop(connection: psycopg.Connection, leaf: str) -> int:
         connection.execute(SQL("lock table {} in access exclusive mode").format(Identifier(leaf)))
         row = connection.execute(SQL("select count(*) from {}").format(Identifier(leaf))).fetchone()
         late = row[0] if row else 0
-        connection.execute("update analytics_progress set refused_rows = refused_rows + %s where aggregate = %s", [late, kind])
+        connection.execute(
+            "update analytics_progress set refused_rows = refused_rows + %s where aggregate = %s", [late, kind]
+        )
         connection.execute(SQL("drop table {}").format(Identifier(leaf)))
     return late

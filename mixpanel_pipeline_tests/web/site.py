@@ -62,7 +62,7 @@ def session_row(when: datetime, session: str = "s", **given: Any) -> Row:
     return row | given
 
 
-def insert(connection: psycopg.Connection, kind: str, rows: list[Row], *, into: str | None = None) -> None:
+def insert(connection: psycopg.Connection, kind: str, rows: list[Row], into: str | None = None) -> None:
     for row in rows:
         connection.execute(
             SQL("insert into {} ({}) values ({})").format(
@@ -109,7 +109,11 @@ def clear(warehouse: Warehouse) -> None:
         connection.execute("update analytics_retention set raw_floor = '-infinity'")
         for kind in TIME_COLUMN:
             connection.execute(SQL("delete from {}").format(Identifier(f"analytics_{kind}")))
-        others = (*AGGREGATES, "analytics_daily_members", *(f"analytics_dirty_{kind}" for kind in ("hours", "days", "cards")))
+        others = (
+            *AGGREGATES,
+            "analytics_daily_members",
+            *(f"analytics_dirty_{kind}" for kind in ("hours", "days", "cards")),
+        )
         for table in others:
             connection.execute(SQL("delete from {}").format(Identifier(table)))
         connection.execute("update analytics_progress set aggregated_until = '-infinity', refused_rows = 0")
@@ -136,7 +140,9 @@ def check_aggregates(warehouse: Warehouse, rows: dict[str, list[Row]]) -> None:
     """Every aggregate equals the plain computation over these rows."""
     events, actions = rows["events"], actions_of(rows)
     counts = "event_count, unique_visitors, unique_sessions"
-    hourly = _read(warehouse, f"select project_id, hour_bucket, event_type, event_label, {counts} from {AGGREGATES[0]}", 4)
+    hourly = _read(
+        warehouse, f"select project_id, hour_bucket, event_type, event_label, {counts} from {AGGREGATES[0]}", 4
+    )
     assert hourly == plain_web.hourly(events)
     daily = _read(warehouse, f"select project_id, day, event_type, event_label, {counts} from {AGGREGATES[1]}", 4)
     assert daily == plain_web.daily(events)
@@ -145,14 +151,17 @@ def check_aggregates(warehouse: Warehouse, rows: dict[str, list[Row]]) -> None:
     cards = _read(
         warehouse,
         " union all ".join(
-            f"select '{level}', user_code, date, {key}, page_views, clicks, sessions_started, unique_sessions from {table}"
+            f"select '{level}', user_code, date, {key}, page_views, clicks, sessions_started, unique_sessions "
+            f"from analytics_daily_{table}_stats"
             for level, key, table in (
-                ("all", "null", AGGREGATES[3]), ("group", "share_code", AGGREGATES[4]), ("contact", "contact_id", AGGREGATES[5])
+                ("all", "null", "user"), ("group", "share_code", "group"), ("contact", "contact_id", "contact"),
             )
         ), 4,
     )  # fmt: skip
     assert cards == plain_web.card_stats(actions)
-    pages = _read(warehouse, f"select user_code, date, share_code, contact_id, page_type, page_views from {AGGREGATES[6]}", 5)
+    pages = _read(
+        warehouse, f"select user_code, date, share_code, contact_id, page_type, page_views from {AGGREGATES[6]}", 5
+    )
     assert {key: count for key, (count,) in pages.items()} == plain_web.page_stats(actions)
     clicks = _read(
         warehouse,

@@ -32,7 +32,8 @@ LABELS = st.sampled_from([None, "", "a", "b"])
 EVENTS = st.builds(
     lambda when, visitor, label, **given: site.event(when, visitor, event_label=label, **given),
     TIMES, st.sampled_from("uvw"), LABELS,
-    project_id=st.sampled_from("pq"), session_id=st.sampled_from("xyz"), event_type=st.sampled_from(["visible", "click"]),
+    project_id=st.sampled_from("pq"), session_id=st.sampled_from("xyz"),
+    event_type=st.sampled_from(["visible", "click"]),
 )  # fmt: skip
 CARD = {"user_code": st.sampled_from("cd"), "share_code": LABELS, "contact_id": LABELS}
 PAGE_VIEWS = st.builds(
@@ -42,7 +43,9 @@ CLICKS = st.builds(
     site.click, TIMES, st.sampled_from("xyz"), click_category=st.sampled_from(["social", "other"]), click_target=LABELS,
     **CARD,
 )  # fmt: skip
-SESSIONS = st.builds(lambda when, number, **given: site.session_row(when, f"s{number}", **given), TIMES, st.integers(0, 9**9), **CARD)
+SESSIONS = st.builds(
+    lambda when, number, **given: site.session_row(when, f"s{number}", **given), TIMES, st.integers(0, 9**9), **CARD
+)
 BATCH = st.one_of(
     st.tuples(st.just("events"), st.lists(EVENTS, min_size=1, max_size=8)),
     st.tuples(st.just("events"), st.lists(EVENTS, min_size=1, max_size=8)),
@@ -50,6 +53,7 @@ BATCH = st.one_of(
     st.tuples(st.just("clicks"), st.lists(CLICKS, min_size=1, max_size=4)),
     st.tuples(st.just("sessions"), st.lists(SESSIONS, min_size=1, max_size=3, unique_by=lambda row: row["session_id"])),
 )
+RUNS = {"hours": aggregate_hours, "days": aggregate_days, "cards": aggregate_cards, "all": aggregate_all}
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("insert"), BATCH),
@@ -58,12 +62,13 @@ STEPS = st.lists(
         st.tuples(st.just("update"), st.tuples(st.integers(0, 10**6), EVENTS)),
         st.tuples(st.just("update_view"), st.tuples(st.integers(0, 10**6), PAGE_VIEWS)),
         st.tuples(st.just("delete"), st.tuples(st.sampled_from(list(site.TIME_COLUMN)), st.integers(0, 10**6))),
-        st.tuples(st.just("aggregate"), st.tuples(st.sampled_from(["hours", "days", "cards", "all"]), st.integers(1, 5))),
+        st.tuples(st.just("aggregate"), st.tuples(st.sampled_from(list(RUNS)), st.integers(1, 5))),
         st.tuples(st.just("again"), DAYS),
         st.tuples(st.just("retain"), st.tuples(st.sampled_from([20, 60, 85]), st.booleans())),
     ),
     min_size=4, max_size=14,
 )  # fmt: skip
+UNCHECKED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 RANGES = st.lists(st.tuples(st.integers(-3, 96), st.integers(1, 91)), min_size=4, max_size=4)
 
 
@@ -73,7 +78,7 @@ class History:
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
         self.rows: dict[str, list[Row]] = {kind: [] for kind in site.TIME_COLUMN}
-        self.gone: dict[str, list[Row]] = {kind: [] for kind in site.TIME_COLUMN}        # by retention: still counted
+        self.gone: dict[str, list[Row]] = {kind: [] for kind in site.TIME_COLUMN}  # by retention: still counted
         self.floor: datetime | None = None
         self.refused = 0
 
@@ -84,7 +89,7 @@ class History:
         return self.floor is not None and row[site.TIME_COLUMN[kind]] < self.floor
 
     def insert(self, batch: tuple[str, list[Row]]) -> None:
-        self._write(batch, lambda connection, kind, rows: site.insert(connection, kind, rows))
+        self._write(batch, site.insert)
 
     def copy(self, batch: tuple[str, list[Row]]) -> None:
         self._write(batch, site.copy)
@@ -97,9 +102,9 @@ class History:
             try:
                 with self.warehouse.connect() as connection:
                     write(connection, kind, part)
-            except psycopg.errors.CheckViolation as error:
-                assert "no partition" in str(error), error
-                assert all(self.late(kind, row) for row in part)
+            except psycopg.errors.CheckViolation:  # their partition is gone
+                if not all(self.late(kind, row) for row in part):
+                    raise
             else:
                 self.refused += sum(self.late(kind, row) for row in part)
                 self.rows[kind] += [row for row in part if not self.late(kind, row)]
@@ -134,8 +139,7 @@ class History:
 
     def aggregate(self, chosen: tuple[str, int]) -> None:
         what, marks_at_once = chosen
-        run = {"hours": aggregate_hours, "days": aggregate_days, "cards": aggregate_cards, "all": aggregate_all}[what]
-        run(self.warehouse, marks_at_once)
+        RUNS[what](self.warehouse, marks_at_once)
 
     def again(self, day: int) -> None:
         backfill(self.warehouse, site.at(day).date(), site.at(day).date())
@@ -172,7 +176,7 @@ def check_history(warehouse: Warehouse, steps: list[tuple[str, Any]], ranges: li
     site.check_aggregates(warehouse, rows)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=UNCHECKED)
 @given(steps=STEPS, ranges=RANGES)
 def test_aggregates_equal_a_plain_recomputation(
     warehouse: Warehouse, steps: list[tuple[str, Any]], ranges: list[tuple[int, int]]
@@ -182,7 +186,7 @@ def test_aggregates_equal_a_plain_recomputation(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=UNCHECKED)
 @given(steps=STEPS, ranges=RANGES)
 def test_aggregates_equal_a_plain_recomputation_over_many_histories(
     warehouse: Warehouse, steps: list[tuple[str, Any]], ranges: list[tuple[int, int]]
@@ -289,7 +293,10 @@ def test_backfill_and_the_run_by_marks_agree_whatever_the_sessions_time_zone(war
 @pytest.mark.parametrize("days", [0, 92])
 def test_a_range_that_cannot_be_exact_is_refused(warehouse: Warehouse, days: int) -> None:
     for function in ("analytics_event_totals", "analytics_card_totals"):
-        with warehouse.connect() as connection, pytest.raises(psycopg.errors.InvalidParameterValue, match="1 to 91 days"):
+        with (
+            warehouse.connect() as connection,
+            pytest.raises(psycopg.errors.InvalidParameterValue, match="1 to 91 days"),
+        ):
             connection.execute(
                 f"select * from {function}('p', %s, %s)".encode(), [site.TODAY - timedelta(days=days), site.TODAY]
             )

@@ -11,7 +11,13 @@ begin
         if not exists (select from pg_roles where rolname = wanted) then
             begin
                 execute format('create role %I nologin', wanted);
-            exception when duplicate_object or unique_violation then null;      -- another database's migration was faster
+            exception
+                when duplicate_object or unique_violation then null;    -- another database's migration was faster
+                when insufficient_privilege then
+                    raise exception using
+                        errcode = 'insufficient_privilege',
+                        message = format('role %s is missing, and %s may not create it', wanted, current_user),
+                        hint = 'Have the roles anon, authenticated and service_role created (nologin), and migrate again.';
             end;
         end if;
     end loop;
@@ -86,6 +92,13 @@ begin
         if (select relkind <> 'v' from pg_class where oid = name::regclass) then
             execute format('alter table %I enable row level security', name);
         end if;
+    end loop;
+    for name in
+        select relname from pg_class
+        where relnamespace = (select relnamespace from pg_class where oid = 'analytics_events'::regclass)
+            and relkind = 'S' and relname ~ '^analytics_dirty_'
+    loop
+        execute format('revoke all on sequence %I from public, anon, authenticated, service_role', name);
     end loop;
     for function in
         select oid from pg_proc

@@ -1,7 +1,7 @@
 """`verify`: every equivalence, as a table."""
 
 from dataclasses import asdict
-from datetime import date
+from datetime import date, timedelta
 
 import click
 from rich.console import Console
@@ -19,6 +19,13 @@ from mixpanel_pipeline.checks.matches_mixpanel import LONGEST_WAIT, PATIENCE, ma
 from mixpanel_pipeline.checks.profiles import profiles_equal_snapshot, profiles_skip_unchanged
 from mixpanel_pipeline.checks.set_based import set_based_equals_loop
 from mixpanel_pipeline.checks.verdict import Verdict
+from mixpanel_pipeline.checks.web import (
+    daily_equals_raw,
+    dashboard_is_fast,
+    hourly_equals_raw,
+    hourly_is_fresh,
+    normalized_equals_legacy,
+)
 from mixpanel_pipeline.cli.days import Day, both_or_none
 from mixpanel_pipeline.cli.group import FAILED
 from mixpanel_pipeline.cli.output import give, json_option, progress_console, table
@@ -33,6 +40,7 @@ from mixpanel_pipeline.subscribers.build import (
     build_storage,
 )
 from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.web.marks import start_of
 
 
 @click.command()
@@ -41,7 +49,8 @@ from mixpanel_pipeline.warehouse.connection import Warehouse
 @json_option
 @click.pass_context
 def verify(context: click.Context, from_day: date | None, to_day: date | None, as_json: bool) -> None:
-    """Check that every total equals its recomputation from the lake; exit 1 on any difference, with the rows."""
+    """Check that every total equals its recomputation, from the lake or from raw web rows; exit 1 on any difference,
+    with the rows."""
     days = both_or_none(from_day, to_day)
     settings = load_settings()
     with ready_warehouse(settings) as warehouse:
@@ -56,12 +65,16 @@ def run_checks(settings: Settings, warehouse: Warehouse, days: tuple[date, date]
     """The equivalences of all days, or of some; freshness is asked for only when all days are."""
     storage, calendar, now = build_storage(settings), build_calendar(settings), utc_now()
     first, last = days or (None, None)
+    start, end = (start_of(days[0]), start_of(days[1] + timedelta(days=1))) if days else (None, None)
     checks = [
         lambda: add_equals_replace(warehouse, storage),
         lambda: contributions_equal_lake(warehouse, storage, first, last),
         lambda: no_quarantined_events(warehouse, first, last),
         lambda: events_lie_within_their_day(warehouse, first, last),
         lambda: _matches_mixpanel(settings, warehouse, first, last),
+        lambda: hourly_equals_raw(warehouse, start, end),
+        lambda: daily_equals_raw(warehouse, first, last),
+        lambda: normalized_equals_legacy(warehouse, first, last),
     ]
     if days is None:
         checks += [
@@ -72,8 +85,10 @@ def run_checks(settings: Settings, warehouse: Warehouse, days: tuple[date, date]
             lambda: no_missing_partitions(warehouse, calendar, now),
             lambda: watermark_advances(warehouse, calendar, now, settings.watermark_hours_warning),
             lambda: sync_is_incremental(warehouse, settings.sync_events_warning, settings.sync_seconds_warning),
+            lambda: hourly_is_fresh(warehouse, now),
+            lambda: dashboard_is_fast(warehouse),
         ]
-    with progress_console().status("checking the totals against the lake ..."):
+    with progress_console().status("checking totals against the lake, and web aggregates against raw rows ..."):
         return [check() for check in checks]
 
 

@@ -17,7 +17,7 @@ from mixpanel_pipeline.simulator.web_traffic import COLUMN_TYPES, TABLES
 from mixpanel_pipeline.web.marks import start_of
 
 SEED = 2026
-MOST_DAYS = 10
+MOST_DAYS = 7
 LATE_FRACTION = 0.01
 # Rows that come later than this after the end of their day are kept back, and sent when the day was aggregated.
 ON_TIME = timedelta(hours=2)

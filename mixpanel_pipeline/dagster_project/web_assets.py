@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from mixpanel_pipeline.dagster_project.batched_events import log_materializations
 from mixpanel_pipeline.dagster_project.failures import described_failures, tried_again
 from mixpanel_pipeline.dagster_project.previews import table
 from mixpanel_pipeline.dagster_project.resources import Pipeline
@@ -107,9 +108,15 @@ def _report(
             if bucket == done.asked_for[-1] and done.preview:
                 metadata["preview"] = table(done.preview)
             context.add_asset_metadata(metadata, asset_key=key, partition_key=partition_key(bucket))
-        for bucket in others:
-            metadata = {**run, **_bucket_metadata(done, of_table, bucket)}
-            context.log_event(dg.AssetMaterialization(key, partition=partition_key(bucket), metadata=metadata))
+        log_materializations(
+            context,
+            [
+                dg.AssetMaterialization(
+                    key, partition=partition_key(bucket), metadata={**run, **_bucket_metadata(done, of_table, bucket)}
+                )
+                for bucket in others
+            ],
+        )
 
 
 def _is_partition(bucket: date | datetime, pipeline: Pipeline) -> bool:

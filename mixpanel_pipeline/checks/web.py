@@ -100,7 +100,7 @@ def normalized_equals_legacy(warehouse: Warehouse, first: date | None = None, la
             f"normalized tables, the first on {differences[0]['day']}",
             rows=differences[:ROWS_SHOWN],
             fix="Where the normalized tables have less, run legacy_migration_job over those days in Dagster: it adds "
-            "what is missing. Where they have more while clients write both forms, the clients' legacy writes got lost.",
+            "what is missing. Where they have more while clients write both forms, legacy writes got lost.",
             figures=figures,
         )  # fmt: skip
     if comparison.problems:

@@ -101,6 +101,17 @@ class Settings(BaseSettings):
         ge=1,
         description="watermark_advances fails when the watermark is so many hours behind: a number from 1",
     )
+    web_start_date: date | None = Field(
+        default=None,
+        description="first hourly and daily partition of the web aggregates, YYYY-MM-DD (UTC), not in the future; "
+        "unset: as MIXPANEL_START_DATE",
+    )
+    web_retention_days: int = Field(
+        default=90,
+        ge=1,
+        le=3660,
+        description="days that raw web rows are kept, by whole weeks; aggregates stay: a number from 1 to 3660",
+    )
     alert_urls: SecretStr | None = Field(
         default=None,
         description="addresses that alerts go to, as Apprise writes them (https://github.com/caronc/apprise/wiki), "
@@ -155,7 +166,7 @@ class Settings(BaseSettings):
         except (OSError, RuntimeError):  # a link to itself, the ~ of a user who is not there
             raise ValueError(HOME_TAKES) from None
 
-    @field_validator("mixpanel_start_date")
+    @field_validator("mixpanel_start_date", "web_start_date")
     @classmethod
     def _start_date_is_past(cls, value: date | None) -> date | None:
         if value and value > datetime.now(UTC).date():
@@ -188,6 +199,11 @@ class Settings(BaseSettings):
             self.make_home()
             self._kept_start_date.write_text(f"{chosen}\n")
         return chosen
+
+    @property
+    def web_first_day(self) -> date:
+        """The day of the first hourly and daily partition of the web aggregates."""
+        return self.web_start_date or self.start_date
 
     @property
     def expected_start_date(self) -> date:

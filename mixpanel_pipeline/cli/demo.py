@@ -30,7 +30,8 @@ def demo(context: click.Context, days: int, events_per_day: int, once: bool, por
     """Show the pipeline at work on nothing but this machine: no account, no database, no network.
 
     Each time from nothing, in a directory of its own: a Postgres, a simulated Mixpanel project with duplicates, late
-    events and a broken export, a backfill, a second sync, profiles, and all checks. Then Dagster's page, until Ctrl-C.
+    events and a broken export, a backfill, a second sync, profiles, web traffic with late rows, and all checks. Then
+    Dagster's page, until Ctrl-C.
     """
     if port is not None and not port_is_free(LOOPBACK, port):
         raise click.UsageError(f"port {port} is taken; give another one with --port")
@@ -86,4 +87,13 @@ FIGURES = {
     "second_snapshot_deleted": "second snapshot: people who were deleted",
     "second_snapshot_unchanged": "second snapshot: people who had not changed and were not written",
     "second_snapshot_seconds": "seconds for the second snapshot",
+    "web_days": "days of web traffic",
+    "web_rows": "web events, page views, clicks and sessions in them",
+    "web_aggregate_rows": "rows of the hourly and daily aggregates",
+    "web_seconds": "seconds to aggregate them, in two runs",
+    "web_late_rows": "web rows that then came late",
+    "web_late_hours": "hours that were aggregated again because of them",
+    "web_late_days": "days that were",
+    "web_late_rows_written": "rows of the aggregates of events that changed",
+    "web_late_seconds": "seconds for that",
 }

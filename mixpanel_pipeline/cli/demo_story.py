@@ -9,11 +9,13 @@ import requests
 from mixpanel_pipeline import catalog
 from mixpanel_pipeline.checks.verdict import Verdict
 from mixpanel_pipeline.cli.demo_project import DAYS_WITHIN_LIMITS, lift_limits
+from mixpanel_pipeline.cli.demo_web import tell_web_story
 from mixpanel_pipeline.cli.output import count, say
 from mixpanel_pipeline.cli.profile_report import ProfileReport
 from mixpanel_pipeline.cli.sync_report import SyncReport
 from mixpanel_pipeline.cli.sync_runs import opened_runs
 from mixpanel_pipeline.cli.verify import all_good, run_checks
+from mixpanel_pipeline.cli.web_runs import AggregationReport
 from mixpanel_pipeline.lake.manifest import RawPartition, read_partitions
 from mixpanel_pipeline.settings import Settings
 from mixpanel_pipeline.simulator import SimulatorServer
@@ -31,7 +33,7 @@ class Story:
 
     figures: dict[str, Any]
     verdicts: list[Verdict]
-    reports: list[SyncReport | ProfileReport]
+    reports: list[SyncReport | ProfileReport | AggregationReport]
 
     @property
     def succeeded(self) -> bool:
@@ -40,7 +42,7 @@ class Story:
 
 def tell_story(settings: Settings, warehouse: Warehouse, server: SimulatorServer) -> Story:
     """Backfill, a sync of what has not changed, late events and the sync that finds them, two snapshots of profiles,
-    and all checks."""
+    web traffic and its late rows, and all checks."""
     migrate(warehouse)
     if settings.sync_window_days > DAYS_WITHIN_LIMITS:
         lift_limits(warehouse, server, f"more than {DAYS_WITHIN_LIMITS} days")
@@ -58,6 +60,7 @@ def tell_story(settings: Settings, warehouse: Warehouse, server: SimulatorServer
         say("some people change, come and go; a second snapshot, of which only that is written ...")
         _change_profiles(server)
         changed = runs.profiles()
+        web = tell_web_story(runs)
     say("all checks ...")
     verdicts = run_checks(settings, warehouse)
     figures = {
@@ -69,8 +72,9 @@ def tell_story(settings: Settings, warehouse: Warehouse, server: SimulatorServer
         "late_events_found": sum(third.late_days.values()),
         "late_events_added": _new_events(third),
         **_profile_figures(everybody, changed),
+        **web.figures,
     }
-    return Story(figures, verdicts, [first, second, third, everybody, changed])
+    return Story(figures, verdicts, [first, second, third, everybody, changed, *web.reports])
 
 
 def _backfill_figures(report: SyncReport, partitions: list[RawPartition], requests_made: int) -> dict[str, Any]:

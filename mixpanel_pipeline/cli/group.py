@@ -44,6 +44,7 @@ COMMANDS = {
     "rollback": "mixpanel_pipeline.cli.database:rollback",
     "sync": "mixpanel_pipeline.cli.sync:sync",
     "profiles": "mixpanel_pipeline.cli.profiles:profiles",
+    "aggregate": "mixpanel_pipeline.cli.aggregate:aggregate",
     "verify": "mixpanel_pipeline.cli.verify:verify",
     "status": "mixpanel_pipeline.cli.status:status",
     "simulate": "mixpanel_pipeline.cli.simulate:simulate",

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mixpanel_pipeline.cli.output import count, give, json_option, table, text_of
 from mixpanel_pipeline.cli.postgres import ready_warehouse
+from mixpanel_pipeline.cli.web_status import show_web_status, web_status
 from mixpanel_pipeline.lake.calendar import utc_now
 from mixpanel_pipeline.mixpanel.rate_limit import RequestBudget
 from mixpanel_pipeline.settings import Settings, load_settings
@@ -22,7 +23,8 @@ from mixpanel_pipeline.warehouse.connection import Warehouse
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Show watermarks, profiles, last syncs, days that are missing, failed or late, and requests used this hour."""
+    """Show watermarks, profiles, last syncs, days that are missing, failed or late, requests used this hour, and how
+    far web analytics are."""
     settings = load_settings()
     with ready_warehouse(settings) as warehouse:
         result = collect_status(settings, warehouse)
@@ -36,6 +38,7 @@ def collect_status(settings: Settings, warehouse: Warehouse) -> dict[str, Any]:
     found["late_days"] = {str(day): events for day, events in found["late_days"].items()}
     found["requests_in_last_hour"] = _requests(settings, warehouse, "export")
     found["queries_in_last_hour"] = _requests(settings, warehouse, "query")
+    found["web"] = web_status(warehouse)
     return found
 
 
@@ -68,6 +71,7 @@ def _show(console: Console, found: dict[str, Any]) -> None:
         late = ", ".join(f"{day} ({events:,})" for day, events in found["late_days"].items())
         console.print(f"days with late events, fetched again by the next sync: {late}", soft_wrap=True)
     _show_tables(console, found)
+    show_web_status(console, found["web"])
 
 
 def _show_profiles(console: Console, found: dict[str, Any]) -> None:

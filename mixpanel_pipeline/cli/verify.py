@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import date
+from datetime import date, timedelta
 
 import click
 from rich.console import Console
@@ -21,6 +21,13 @@ from mixpanel_pipeline.checks.matches_mixpanel import LONGEST_WAIT, PATIENCE, ma
 from mixpanel_pipeline.checks.profiles import profiles_equal_snapshot, profiles_skip_unchanged
 from mixpanel_pipeline.checks.set_based import set_based_equals_loop
 from mixpanel_pipeline.checks.verdict import Verdict
+from mixpanel_pipeline.checks.web import (
+    daily_equals_raw,
+    dashboard_is_fast,
+    hourly_equals_raw,
+    hourly_is_fresh,
+    normalized_equals_legacy,
+)
 from mixpanel_pipeline.cli.days import Day, both_or_none
 from mixpanel_pipeline.cli.group import EXPLAINED, FAILED
 from mixpanel_pipeline.cli.output import give, json_option, progress_console, table
@@ -36,6 +43,7 @@ from mixpanel_pipeline.subscribers.build import (
     build_storage,
 )
 from mixpanel_pipeline.warehouse.connection import Warehouse, WarehouseError
+from mixpanel_pipeline.web.marks import start_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +54,8 @@ logger = logging.getLogger(__name__)
 @json_option
 @click.pass_context
 def verify(context: click.Context, from_day: date | None, to_day: date | None, as_json: bool) -> None:
-    """Check that every total equals its recomputation from the lake; exit 1 on any difference, with the rows."""
+    """Check that every total equals its recomputation, from the lake or from raw web rows; exit 1 on any difference,
+    with the rows."""
     days = both_or_none(from_day, to_day)
     settings = load_settings()
     with ready_warehouse(settings) as warehouse:
@@ -61,12 +70,16 @@ def run_checks(settings: Settings, warehouse: Warehouse, days: tuple[date, date]
     """The equivalences of all days, or of some; freshness is asked for only when all days are."""
     storage, calendar, now = build_storage(settings), build_calendar(settings), utc_now()
     first, last = days or (None, None)
+    start, end = (start_of(days[0]), start_of(days[1] + timedelta(days=1))) if days else (None, None)
     checks: dict[Callable[..., Verdict], Callable[[], Verdict]] = {
         add_equals_replace: lambda: add_equals_replace(warehouse, storage),
         contributions_equal_lake: lambda: contributions_equal_lake(warehouse, storage, first, last),
         no_quarantined_events: lambda: no_quarantined_events(warehouse, first, last),
         events_lie_within_their_day: lambda: events_lie_within_their_day(warehouse, first, last),
         matches_mixpanel: lambda: _matches_mixpanel(settings, warehouse, first, last),
+        hourly_equals_raw: lambda: hourly_equals_raw(warehouse, start, end),
+        daily_equals_raw: lambda: daily_equals_raw(warehouse, first, last),
+        normalized_equals_legacy: lambda: normalized_equals_legacy(warehouse, first, last),
     }
     if days is None:
         checks |= {
@@ -79,8 +92,10 @@ def run_checks(settings: Settings, warehouse: Warehouse, days: tuple[date, date]
             sync_is_incremental: lambda: sync_is_incremental(
                 warehouse, settings.sync_events_warning, settings.sync_seconds_warning
             ),
+            hourly_is_fresh: lambda: hourly_is_fresh(warehouse, now),
+            dashboard_is_fast: lambda: dashboard_is_fast(warehouse),
         }
-    with progress_console().status("checking the totals against the lake ..."):
+    with progress_console().status("checking totals against the lake, and web aggregates against raw rows ..."):
         return [_verdict(check.__name__, ask) for check, ask in checks.items()]
 
 

@@ -8,7 +8,7 @@ from mixpanel_pipeline.checks.verdict import ROWS_SHOWN
 
 # Checks look at the days of their run, and name the days that are wrong in the rows they show. A check that names
 # none is about everything.
-DAY_COLUMNS = ("export_day", "day")
+DAY_COLUMNS = ("export_day", "day", "hour")
 NO_DAY = ""
 
 Days = tuple[str, str] | None

@@ -58,6 +58,8 @@ def prepare_dagster_home(settings: Settings, warehouse_url: str) -> dict[str, st
         "DAGSTER_DISABLE_TELEMETRY": "1",
         # Else a backfill fails for good when the daemon looks while the code server restarts (seen).
         "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
+        # 90 days of hours are 2,160 materializations, of which each alone would cost two connections and a commit.
+        "DAGSTER_EVENT_BATCH_SIZE": "500",
     }
     with Warehouse(warehouse_url).connect(autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(%s)", [INSTANCE_LOCK])

@@ -9,6 +9,7 @@ from mixpanel_pipeline.dagster_project.failures import described_failures
 from mixpanel_pipeline.dagster_project.previews import table
 from mixpanel_pipeline.dagster_project.resources import EXPORT_POOL, Pipeline
 from mixpanel_pipeline.dagster_project.run_retention import purge_runs
+from mixpanel_pipeline.dagster_project.web_specs import WEB_KEYS
 from mixpanel_pipeline.subscribers.late_sweep import sweep_late_events
 from mixpanel_pipeline.subscribers.replace import replace_from_lake
 
@@ -34,8 +35,9 @@ subscriber_profiles_job = dg.define_asset_job(
 
 reconciliation_job = dg.define_asset_job(
     RECONCILIATION_JOB,
-    selection=dg.AssetSelection.checks_for_assets(*ALL_KEYS, PROFILES),
-    description="Every asset check, over all days: nothing may have drifted from the lake, and no day may be missing.",
+    selection=dg.AssetSelection.checks_for_assets(*ALL_KEYS, PROFILES, *WEB_KEYS),
+    description="Every asset check, over all days: nothing may have drifted from the lake or from raw web rows, and no "
+    "day may be missing.",
 )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
@@ -19,6 +19,7 @@ from mixpanel_pipeline.dagster_project.asset_specs import WATERMARKS
 from mixpanel_pipeline.dagster_project.assets import OP_NAME
 from mixpanel_pipeline.dagster_project.jobs import SYNC_JOB
 from mixpanel_pipeline.dagster_project.run_requests import mode_config, range_tags
+from mixpanel_pipeline.dagster_project.web_requests import web_config, web_range_tags
 
 DEFINITIONS_MODULE = "mixpanel_pipeline.definitions"
 
@@ -82,6 +83,20 @@ def launch_checks(instance: dg.DagsterInstance, on_event: OnEvent | None = None)
     job = _job(SYNC_JOB)
     steps = [node.name for node in job.get_definition().nodes if node.name != OP_NAME]
     return _execute(instance, job, {}, {}, on_event, steps)
+
+
+def launch_web(
+    instance: dg.DagsterInstance,
+    job_name: str,
+    first: date | datetime,
+    last: date | datetime,
+    *,
+    everything: bool,
+    on_event: OnEvent | None = None,
+) -> LaunchResult:
+    """Aggregates a range of hours or days, both included, as one run of a web job in this process."""
+    config = web_config(job_name, everything=everything)
+    return _execute(instance, _job(job_name), web_range_tags(first, last), config, on_event)
 
 
 def launch_job(

@@ -1,4 +1,4 @@
-"""The daily partitions: one for every closed export day."""
+"""The partitions: one for every closed export day, and the hours and days of the web aggregates."""
 
 import dagster as dg
 
@@ -12,3 +12,14 @@ def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     moves breaks running backfills (dagster-io/dagster#30058).
     """
     return dg.DailyPartitionsDefinition(start_date=str(settings.start_date), timezone=settings.day_zone.key)
+
+
+def web_hours(settings: Settings) -> dg.HourlyPartitionsDefinition:
+    """Hours of the web aggregates, those that are over. UTC's: an hour that clocks repeat would have a key of another
+    form (reference/dagster.md B.1)."""
+    return dg.HourlyPartitionsDefinition(start_date=f"{settings.web_first_day}-00:00", timezone="UTC")
+
+
+def web_days(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """Days of the web aggregates, UTC's too, whatever the Mixpanel project's are."""
+    return dg.DailyPartitionsDefinition(start_date=str(settings.web_first_day), timezone="UTC")

@@ -18,6 +18,8 @@ from dagster._core.storage.tags import (
 from dagster_shared.error import SerializableErrorInfo
 
 from mixpanel_pipeline.dagster_project.failing_checks import fails_its_run, words_of
+from mixpanel_pipeline.dagster_project.web_jobs import WEB_DAILY_JOB, WEB_HOURLY_JOB
+from mixpanel_pipeline.dagster_project.web_specs import WEB_KEYS
 
 # Dagster's name for runs of assets that were chosen on the page.
 ASSETS_CHOSEN = "__ASSET_JOB"
@@ -151,6 +153,9 @@ def _run_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
 def _way_back(run: dg.DagsterRun) -> str:
     again = '"from failure" on the run\'s page goes on where it ended'
     days = days_of(run)
-    return f"mend the cause; then `mixpanel-pipeline sync --from {days[0]} --to {days[1]}`, or {again}" if days else (
-        f"mend the cause; then {again}"
-    )  # fmt: skip
+    if days is None:
+        return f"mend the cause; then {again}"
+    web = run.job_name in (WEB_HOURLY_JOB, WEB_DAILY_JOB) or set(run.asset_selection or ()) & set(WEB_KEYS)
+    command = "aggregate" if web else "sync"
+    # An hour's partition begins with its day.
+    return f"mend the cause; then `mixpanel-pipeline {command} --from {days[0][:10]} --to {days[1][:10]}`, or {again}"

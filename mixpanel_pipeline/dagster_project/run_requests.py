@@ -26,8 +26,8 @@ PAUSE_AFTER_FAILURE = timedelta(hours=1)
 MOST_ATTEMPTS = 5
 
 
-def range_tags(first: date, last: date) -> dict[str, str]:
-    """What makes a run of the sync job a run of these days, one or many (reference/dagster.md B.2)."""
+def range_tags(first: date | str, last: date | str) -> dict[str, str]:
+    """What makes a run a run of these partitions, one or many (reference/dagster.md B.2)."""
     return {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from mixpanel_pipeline.dagster_project.asset_specs import ALL_KEYS, PROFILES
+from mixpanel_pipeline.dagster_project.web_specs import WEB_KEYS
 
 PAGE = 100
 
@@ -42,7 +43,7 @@ def purge_runs(
 def _runs_of_newest_materializations(instance: dg.DagsterInstance) -> set[str]:
     snapshot = instance.get_latest_materialization_event(PROFILES)
     runs = {snapshot.run_id} if snapshot else set()
-    for key in ALL_KEYS:
+    for key in (*ALL_KEYS, *WEB_KEYS):
         newest = instance.event_log_storage.get_latest_storage_id_by_partition(
             key, dg.DagsterEventType.ASSET_MATERIALIZATION
         )

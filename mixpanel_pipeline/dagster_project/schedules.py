@@ -43,7 +43,8 @@ def mixpanel_sync_schedule(
     ]  # fmt: skip
 
 
-def _schedule(job_name: str, cron: str, why: str) -> dg.ScheduleDefinition:
+def job_schedule(job_name: str, cron: str, why: str) -> dg.ScheduleDefinition:
+    """Runs a job as it is."""
     return dg.ScheduleDefinition(
         name=f"{job_name.removesuffix('_job')}_schedule", job_name=job_name, description=why,
         cron_schedule=cron, execution_timezone="UTC", default_status=RUNNING,
@@ -52,9 +53,11 @@ def _schedule(job_name: str, cron: str, why: str) -> dg.ScheduleDefinition:
 
 SCHEDULES = [
     mixpanel_sync_schedule,
-    _schedule(late_event_sweep_job.name, "35 * * * *", "Hourly, away from the full hour when everybody asks Mixpanel."),
-    _schedule(subscriber_profiles_job.name, "30 2 * * *", "Daily, after the sync: one snapshot of all profiles."),
-    _schedule(lake_garbage_job.name, "20 3 * * *", "Daily, after the sync."),
-    _schedule(purge_history_job.name, "40 3 * * *", "Daily, after the sync."),
-    _schedule(reconciliation_job.name, "0 4 * * *", "Daily, after the sync: every check over all days."),
+    job_schedule(
+        late_event_sweep_job.name, "35 * * * *", "Hourly, away from the full hour when everybody asks Mixpanel."
+    ),
+    job_schedule(subscriber_profiles_job.name, "30 2 * * *", "Daily, after the sync: one snapshot of all profiles."),
+    job_schedule(lake_garbage_job.name, "20 3 * * *", "Daily, after the sync."),
+    job_schedule(purge_history_job.name, "40 3 * * *", "Daily, after the sync."),
+    job_schedule(reconciliation_job.name, "0 4 * * *", "Daily, after the sync: every check over all days."),
 ]

@@ -18,7 +18,9 @@ from mixpanel_pipeline_tests.postgres.test_sql_api import EXAMPLE, UPSERTS, call
 SQL_API = catalog_sql.SQL_API.read_bytes()
 WATERMARK = "select upsert_sync_watermark('mine', '2025-11-13T01:00:00Z', 5, 'note')"
 ROLES = "create role anybody; create role reader; grant select on all tables in schema public to reader"
-FUNCTIONS = "pg_proc where pronamespace = 'public'::regnamespace"
+# Web analytics have tables and functions of their own (web/test_access.py).
+WEB = "^(analytics_|account$|account_collaborator$|admin_users$|card_owner$|project$)"
+FUNCTIONS = "pg_proc where pronamespace = 'public'::regnamespace and proname !~ 'analytics|aggregates|raw_events'"
 # What may be tried on each table, sequence and function that the migrations made, and what a refusal calls it.
 ATTEMPTS = f"""
     select 'table', format(attempt, relname, attname)
@@ -26,10 +28,10 @@ ATTEMPTS = f"""
         'select from %1$I', 'insert into %1$I default values', 'update %1$I set %2$I = %2$I', 'delete from %1$I',
         'truncate %1$I'
     ]) as attempt
-    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f')
+    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f') and relname !~ '{WEB}'
     union all
     select 'sequence', format('select nextval(%L)', relname)
-    from pg_class where relnamespace = 'public'::regnamespace and relkind = 'S'
+    from pg_class where relnamespace = 'public'::regnamespace and relkind = 'S' and relname !~ '{WEB}'
     union all
     select 'function', format('select %I(%s)', proname,
         (select string_agg(format('null::%s', type::regtype), ', ') from unnest(proargtypes) as type))
@@ -40,6 +42,7 @@ DEFAULT_PRIVILEGES = "; ".join(
     f"alter default privileges in schema public grant all on {kind} to anon, authenticated, service_role"
     for kind in ("tables", "sequences", "functions")
 )
+MIXPANEL_HALF = [migration for migration in available_migrations() if migration.name < "0006"]
 BEFORE_PROFILES = [migration for migration in available_migrations() if migration.name < "0005"]
 
 
@@ -47,7 +50,9 @@ BEFORE_PROFILES = [migration for migration in available_migrations() if migratio
 def open_warehouse(postgres: EmbeddedPostgres) -> Iterator[Warehouse]:
     """A database that is open to a web API's roles before anything is made in it. Roles are the whole server's."""
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        for role in ("anon", "authenticated", "bi"):
+        # Web analytics' migration makes the first two where they are missing, as the template's did.
+        missing = [role for role in ("anon", "authenticated", "bi") if not role_exists(connection, role)]
+        for role in missing:
             connection.execute(SQL("create role {}").format(Identifier(role)))
         connection.execute("create database open_to_strangers")
         try:
@@ -57,7 +62,11 @@ def open_warehouse(postgres: EmbeddedPostgres) -> Iterator[Warehouse]:
             yield warehouse
         finally:
             connection.execute("drop database open_to_strangers with (force)")
-            connection.execute("drop role anon, authenticated, bi")
+            connection.execute(SQL("drop role {}").format(SQL(", ").join(map(Identifier, missing))))
+
+
+def role_exists(connection: psycopg.Connection, role: str) -> bool:
+    return connection.execute("select from pg_roles where rolname = %s", [role]).fetchone() is not None
 
 
 def allowed(warehouse: Warehouse, role: str) -> set[tuple[str, str]]:
@@ -122,7 +131,7 @@ def test_default_privileges_open_nothing_to_strangers(open_warehouse: Warehouse)
     granted_before = allowed(open_warehouse, "bi")
     assert granted_before == {each for each in everything if each[1].startswith("select from ")}
 
-    assert migrate(open_warehouse) == [migration.name for migration in available_migrations()[len(BEFORE_PROFILES) :]]
+    assert migrate(open_warehouse, MIXPANEL_HALF) == [migration.name for migration in MIXPANEL_HALF[4:]]
     assert allowed(open_warehouse, "anon") == allowed(open_warehouse, "authenticated") == set()
     assert allowed(open_warehouse, "bi") == granted_before
     assert allowed(open_warehouse, "service_role") > everything
@@ -134,7 +143,7 @@ def test_default_privileges_open_nothing_to_strangers(open_warehouse: Warehouse)
 
 
 def test_tables_stay_closed_when_profiles_go_and_come(open_warehouse: Warehouse) -> None:
-    migrate(open_warehouse)
+    migrate(open_warehouse, MIXPANEL_HALF)
     rollback(open_warehouse, to="0004")
     # The API of 0004 may be called again, to no effect: it has its caller's rights on tables.
     assert {kind for kind, _ in allowed(open_warehouse, "anon")} == {"function"}
@@ -144,7 +153,7 @@ def test_tables_stay_closed_when_profiles_go_and_come(open_warehouse: Warehouse)
             connection.execute('select upsert_subscribers_incremental(\'[{"distinct_id": "a"}]\')')
     for lowest in ("0004", "0000"):
         rollback(open_warehouse, to=lowest)
-        migrate(open_warehouse)
+        migrate(open_warehouse, MIXPANEL_HALF)
         assert allowed(open_warehouse, "anon") == allowed(open_warehouse, "authenticated") == set()
 
 

@@ -1,0 +1,199 @@
+"""Web aggregates are fresh, equal the raw rows, are quick to read; legacy and normalized rows say the same."""
+
+import statistics
+import time
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from mixpanel_pipeline.checks.verdict import ROWS_SHOWN, Verdict
+from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.sql_files import read_sql
+from mixpanel_pipeline.web.legacy import LegacyComparison, compare_with_legacy
+from mixpanel_pipeline.web.marks import HOUR
+from mixpanel_pipeline.web.progress import Progress, read_progress
+
+STALE_HOURS_WARNING, STALE_HOURS_ERROR = 2, 3
+DASHBOARD_MILLISECONDS = 500
+TIMES_READ = 3
+
+WRITTEN_PAST = (
+    "Rows were written past the triggers (TRUNCATE, a write to a partition itself, an aggregate changed by hand). "
+    "Make sure that the raw rows are what they should be, for the aggregates follow them; then run "
+    "`mixpanel-pipeline aggregate --from {} --to {}`"
+)
+
+
+def hourly_is_fresh(warehouse: Warehouse, now: datetime) -> Verdict:
+    """Hourly aggregates reach to within two hours of now (three: an error)."""
+    name, progress = "hourly_is_fresh", read_progress(warehouse)
+    reached = progress.hours_until or _first_hour_that_waits(progress)
+    figures = {"marks_waiting": progress.marks_waiting, "aggregated_until": str(progress.hours_until)}
+    if reached is None:
+        summary = "nothing waits to be aggregated" if progress.in_use else "no web events yet"
+        return Verdict(name, True, summary, "warning", figures=figures)
+    behind = (now - reached) / HOUR
+    figures["hours_behind"] = round(behind, 2)
+    if behind <= STALE_HOURS_WARNING:
+        return Verdict(name, True, f"aggregated until {_minute(reached)}", "warning", figures=figures)
+    what = f"aggregated until {_minute(reached)}" if progress.hours_until else f"rows wait since {_minute(reached)}"
+    return Verdict(
+        name, False,
+        f"{what}, {behind:.1f} hours ago; expected at most {STALE_HOURS_WARNING}",
+        "error" if behind > STALE_HOURS_ERROR else "warning",
+        fix="See the last runs of web_hourly_job in Dagster and whether `mixpanel-pipeline up` runs, or run "
+        "`mixpanel-pipeline aggregate --hourly`.",
+        figures=figures,
+    )  # fmt: skip
+
+
+def _first_hour_that_waits(progress: Progress) -> datetime | None:
+    """Before the first run: the end of the oldest hour that somebody wrote to."""
+    return progress.oldest_marked_hour + HOUR if progress.oldest_marked_hour else None
+
+
+def hourly_equals_raw(warehouse: Warehouse, start: datetime | None = None, end: datetime | None = None) -> Verdict:
+    """Every hourly row is what the raw rows say: counts, unique visitors, unique sessions."""
+    found, rows = _differences(warehouse, "hours_that_differ.sql", start, end)
+    rows = [{"hour": _partition(row.pop("hour_bucket")), **row} for row in rows]
+    if not found:
+        return Verdict("hourly_equals_raw", True, "hourly aggregates equal the raw rows")
+    days = sorted(row["hour"][:10] for row in rows)
+    return Verdict(
+        "hourly_equals_raw", False,
+        f"{found:,} hourly rows are not what the raw rows say, the first in hour {rows[0]['hour']}",
+        rows=rows, fix=f"{WRITTEN_PAST.format(days[0], days[-1])}.", figures={"rows_wrong": found},
+    )  # fmt: skip
+
+
+def daily_equals_raw(warehouse: Warehouse, first: date | None = None, last: date | None = None) -> Verdict:
+    """Every row of the daily tables is what the raw rows say, of events and of cards."""
+    end = last + timedelta(days=1) if last else None
+    events, event_rows = _differences(warehouse, "days_that_differ.sql", first, end)
+    cards, card_rows = _differences(warehouse, "cards_that_differ.sql", first, end)
+    if not events and not cards:
+        return Verdict("daily_equals_raw", True, "daily aggregates equal the raw rows")
+    rows = event_rows or [{"day": row.pop("date"), **row} for row in card_rows]
+    days = sorted(row["day"] for row in rows)
+    return Verdict(
+        "daily_equals_raw", False,
+        f"{events:,} daily rows of events and {cards:,} of cards are not what the raw rows say, the first on {days[0]}",
+        rows=rows, fix=f"{WRITTEN_PAST.format(days[0], days[-1])}.",
+        figures={"event_rows_wrong": events, "card_rows_wrong": cards},
+    )  # fmt: skip
+
+
+def normalized_equals_legacy(warehouse: Warehouse, first: date | None = None, last: date | None = None) -> Verdict:
+    """Card events inside `event_data` and the normalized tables say the same, on every day that has the former."""
+    name, known = "normalized_equals_legacy", _legacy_days(warehouse)
+    days = (max(known[0], first or known[0]), min(known[1], last or known[1])) if known else None
+    if known is None or days is None or days[0] > days[1]:
+        return Verdict(name, True, "no card events in their legacy form")
+    comparison = compare_with_legacy(warehouse, *days)
+    differences = [row for row in comparison.differences if not _is_beyond(row, known[1])]
+    figures = {"card_days_wrong": len(differences), "rows_left_out": _left_out(comparison)}
+    if differences:
+        return Verdict(
+            name, False,
+            f"{len(differences):,} card-days from {days[0]} to {days[1]} differ between the legacy form and the "
+            f"normalized tables, the first on {differences[0]['day']}",
+            rows=differences[:ROWS_SHOWN],
+            fix="Where the normalized tables have less, run legacy_migration_job over those days in Dagster: it adds "
+            "what is missing. Where they have more while clients write both forms, legacy writes got lost.",
+            figures=figures,
+        )  # fmt: skip
+    if comparison.problems:
+        return Verdict(
+            name, False,
+            f"both forms are equal from {days[0]} to {days[1]} but for {_left_out(comparison):,} legacy rows that have "
+            "no place in the normalized tables",
+            "warning", rows=comparison.problems[:ROWS_SHOWN],
+            fix="Each row says why. Correct event_data in analytics_events, then run legacy_migration_job over those "
+            "days; or leave them: they count for no card.",
+            figures=figures,
+        )  # fmt: skip
+    return Verdict(name, True, f"both forms are equal from {days[0]} to {days[1]}", figures=figures)
+
+
+def dashboard_is_fast(warehouse: Warehouse) -> Verdict:
+    """Each query of the dashboard answers within 500 ms for the project with the most events."""
+    name = "dashboard_is_fast"
+    with warehouse.connect() as connection:
+        busiest = connection.execute(read_sql("web/busiest_series.sql")).fetchone()
+    if busiest is None:
+        return Verdict(name, True, "no web events in the last 30 days", "warning")
+    project, event_type = busiest
+    today = datetime.now(UTC).date()
+    of_days = {"project_id": project, "from": today - timedelta(days=90), "to": today + timedelta(days=1)}
+    queries: dict[str, dict[str, Any]] = {
+        "events_by_hour": {"project_id": project, "now": None},
+        "events_by_type": {"project_id": project, "today": None},
+        "events_by_label": {**of_days, "event_type": event_type},
+        "event_kpis": of_days,
+    }
+    rows = [
+        {"query": query, "milliseconds": _milliseconds(warehouse, query, parameters)}
+        for query, parameters in queries.items()
+    ]
+    slowest = max(rows, key=lambda row: row["milliseconds"])
+    figures = {row["query"]: row["milliseconds"] for row in rows}
+    summary = f"{slowest['query']} takes {slowest['milliseconds']:.0f} ms for {project}"
+    if slowest["milliseconds"] <= DASHBOARD_MILLISECONDS:
+        return Verdict(name, True, f"the slowest query, {summary}", "warning", figures=figures)
+    return Verdict(
+        name, False, f"{summary}; expected at most {DASHBOARD_MILLISECONDS}", "warning", rows=rows,
+        fix="See how far aggregation is (`mixpanel-pipeline status`): what it has not reached is read from raw rows. "
+        "Then `vacuum analyze` the analytics tables, and look at the plan with `explain (analyze, buffers)`.",
+        figures=figures,
+    )  # fmt: skip
+
+
+def _differences(
+    warehouse: Warehouse, file: str, start: date | None, end: date | None
+) -> tuple[int, list[dict[str, Any]]]:
+    """How many rows differ from `start` to before `end` (None: without bound), and the first of them. By a cursor:
+    after a TRUNCATE every row there ever was differs."""
+    bounds = {"from": start or "-infinity", "to": end or "infinity"}
+    with warehouse.connect() as connection, connection.cursor("differing", row_factory=dict_row) as cursor:
+        cursor.execute(read_sql(f"web/{file}"), bounds)
+        rows = cursor.fetchmany(ROWS_SHOWN)
+        return len(rows) + connection.execute("move all in differing").rowcount, rows
+
+
+def _legacy_days(warehouse: Warehouse) -> tuple[date, date] | None:
+    """The first and the last day that have legacy rows."""
+    with warehouse.connect() as connection:
+        row = connection.execute(read_sql("web/legacy_days.sql")).fetchone()
+    return row if row and row[0] else None
+
+
+def _is_beyond(row: dict[str, Any], last_day: date) -> bool:
+    """On the last day with legacy rows, clients may have ceased to write them: that the normalized tables have more
+    is no difference then."""
+    names = ("page_views", "clicks", "sessions")
+    return row["day"] == last_day and all(row[name] >= row[f"legacy_{name}"] for name in names)
+
+
+def _left_out(comparison: LegacyComparison) -> int:
+    return sum(row["rows"] for row in comparison.problems)
+
+
+def _milliseconds(warehouse: Warehouse, query: str, parameters: dict[str, Any]) -> float:
+    """The middle one of three times: the first finds the cache cold, and any may be disturbed."""
+    taken = []
+    with warehouse.connect() as connection:
+        for _ in range(TIMES_READ):
+            began = time.perf_counter()
+            connection.execute(read_sql(f"queries/{query}.sql"), parameters).fetchall()
+            taken.append(time.perf_counter() - began)
+    return round(statistics.median(taken) * 1000, 1)
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _partition(hour: datetime) -> str:
+    """As the partition of the asset is called."""
+    return f"{hour.astimezone(UTC):%Y-%m-%d-%H:%M}"

@@ -1,0 +1,112 @@
+"""Card events move from inside event_data to tables of their own, and both forms are compared."""
+
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.web.aggregation import aggregate_all
+from mixpanel_pipeline.web.legacy import compare_with_legacy, migrate_legacy
+from mixpanel_pipeline_tests.web import site
+from mixpanel_pipeline_tests.web.plain_web import Row
+
+FIRST, LAST = site.at(50).date(), site.at(53).date()
+
+
+def legacy(day: int, hour: int, session: str, event_type: str, **data: Any) -> Row:
+    return site.event(
+        site.at(day, hour), session_id=session, event_type=event_type, event_data=Jsonb({"userCode": "c"} | data)
+    )
+
+
+TRAFFIC = [
+    legacy(50, 23, "night", "page_view", pageType="home", shareCode="g", ipAddress="10.0.0.1", userAgent="x" * 900),
+    legacy(51, 0, "night", "page_view", pageType="contact", shareCode="g"),
+    legacy(51, 0, "night", "click", clickTarget="phone", clickCategory="contact", contactId="x"),
+    legacy(51, 9, "day", "session", ipAddress="not an address"),
+    legacy(51, 10, "day", "click", clickTarget="?", clickCategory="unheard of"),
+    legacy(51, 10, "day", "page_view", pageType="settings"),
+    legacy(52, 8, "other", "page_view", pageType="home", userCode="d", shareCode=""),
+    legacy(52, 8, "nobody", "page_view", pageType="home", userCode=""),
+    site.event(site.at(52), event_type="page_view"),
+]
+
+
+def write(warehouse: Warehouse, *rows: Row) -> None:
+    with warehouse.connect() as connection:
+        site.insert(connection, "events", list(rows))
+
+
+def test_legacy_events_find_their_tables_and_both_forms_agree(warehouse: Warehouse) -> None:
+    write(warehouse, *TRAFFIC)
+    before = compare_with_legacy(warehouse, FIRST, LAST).differences
+    assert [(row["day"], row["user_code"]) for row in before] == [
+        (site.at(50).date(), "c"), (site.at(51).date(), "c"), (site.at(52).date(), "d")
+    ]  # fmt: skip
+    done = migrate_legacy(warehouse, FIRST, LAST, rows_at_once=1)
+    assert [(day.page_views, day.clicks, day.sessions) for day in done] == [(1, 0, 1), (1, 2, 1), (1, 0, 1), (0, 0, 0)]
+    compared = compare_with_legacy(warehouse, FIRST, LAST)
+    assert compared.differences == []
+    assert compared.problems == [
+        {"day": site.at(51).date(), "problem": "pageType is none of home, contact, profile, portfolio", "rows": 1}
+    ]
+    rows = site.raw_rows(warehouse)
+    assert {row["id"] for row in rows["page_views"]} == {TRAFFIC[index]["id"] for index in (0, 1, 6)}
+    clicks = {row["click_target"]: (row["click_category"], row["contact_id"]) for row in rows["clicks"]}
+    assert clicks == {"phone": ("contact", "x"), "?": ("other", None)}
+    sessions = {row["session_id"]: row for row in rows["sessions"]}
+    assert set(sessions) == {"night", "day", "other"}
+    night = sessions["night"]
+    assert (night["first_seen"], night["last_seen"]) == (site.at(50, 23), site.at(51, 0))
+    assert (night["page_views"], night["clicks"], night["share_code"], str(night["ip_address"])) == (
+        2,
+        1,
+        "g",
+        "10.0.0.1",
+    )
+    assert sessions["day"]["ip_address"] is None
+    assert sessions["other"]["share_code"] is None
+    aggregate_all(warehouse)
+    site.check_aggregates(warehouse, rows)
+
+
+def test_a_migration_that_ended_early_goes_on_and_one_run_again_does_nothing(warehouse: Warehouse) -> None:
+    write(warehouse, *(legacy(51, hour, f"s{hour}", "page_view", pageType="home") for hour in range(10)))
+
+    class EndedError(Exception):
+        pass
+
+    def end(_: object) -> None:
+        raise EndedError
+
+    with pytest.raises(EndedError):
+        migrate_legacy(warehouse, site.at(51).date(), LAST, rows_at_once=3, on_day=end)
+    with warehouse.connect() as connection:  # as if it had ended in the middle of the day
+        connection.execute("delete from analytics_page_views where viewed_at >= %s", [site.at(51, 6)])
+    assert sum(day.page_views for day in migrate_legacy(warehouse, FIRST, LAST, rows_at_once=3)) == 4
+    again = migrate_legacy(warehouse, FIRST, LAST, rows_at_once=3)
+    assert all((day.page_views, day.clicks, day.sessions) == (0, 0, 0) for day in again)
+
+
+def test_late_legacy_rows_are_found_and_a_session_begins_where_it_began(warehouse: Warehouse) -> None:
+    write(warehouse, legacy(51, 1, "s", "page_view", pageType="home"))
+    migrate_legacy(warehouse, FIRST, LAST)
+    write(warehouse, legacy(50, 23, "s", "page_view", pageType="home"))
+    assert len(compare_with_legacy(warehouse, FIRST, LAST).differences) == 1
+    migrate_legacy(warehouse, FIRST, LAST)
+    assert compare_with_legacy(warehouse, FIRST, LAST).differences == []
+    (session,) = site.raw_rows(warehouse)["sessions"]
+    assert (session["first_seen"], session["page_views"]) == (site.at(50, 23), 2)
+
+
+def test_a_difference_is_shown_with_both_counts(warehouse: Warehouse) -> None:
+    write(warehouse, *TRAFFIC)
+    migrate_legacy(warehouse, FIRST, LAST)
+    with warehouse.connect() as connection:
+        connection.execute("delete from analytics_clicks where click_target = 'phone'")
+    (difference,) = compare_with_legacy(warehouse, FIRST, LAST).differences
+    assert difference == {
+        "day": site.at(51).date(), "user_code": "c", "legacy_page_views": 1, "page_views": 1,
+        "legacy_clicks": 2, "clicks": 1, "legacy_sessions": 2, "sessions": 2,
+    }  # fmt: skip

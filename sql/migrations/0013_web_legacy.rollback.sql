@@ -1,0 +1,2 @@
+drop view analytics_legacy_actions;
+drop function analytics_ip_address(text);

@@ -88,13 +88,13 @@ def _somebody_writes_past_the_pipeline(run: Run, database_url: str, home: Path) 
 
 
 def _damage_a_day(home: Path, database_url: str) -> None:
-    """Other bytes in the middle of its file: the first values, which lie behind the first page's header."""
+    """Other bytes in the middle of its file."""
     with psycopg.connect(database_url) as connection:
         row = connection.execute("select file from raw_partitions where export_day = %s", [DAYS[1]]).fetchone()
     assert row
     file = home / "lake" / row[0]
     whole = file.read_bytes()
-    file.write_bytes(flipped(whole, len(whole) // 2))
+    file.write_bytes(flipped(whole, len(whole) // 3, len(whole) // 3))
 
 
 def test_a_backfill_of_some_days(run: Run, project: SimulatorServer) -> None:

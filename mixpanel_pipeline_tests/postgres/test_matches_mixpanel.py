@@ -92,7 +92,7 @@ class Bench:
             return matches_mixpanel(self.sync, event_counts(server), policy=IMPATIENT)
 
     def disagree(self, by: int, day: date = FIRST, event: str = EVENT) -> None:
-        """Reports count so many more than there are, until the test is over."""
+        """Reports count so many more than there are; one such fault acts at a time."""
         self.project.faults.add("counts_disagree", times=None, event=event, on=str(day), by=by)
 
     def queries(self) -> list[dict[str, str]]:

@@ -78,7 +78,8 @@ def test_one_person_of_whom_all_is_wrong_hides_nobody(loaded: Dagster):
     assert [person for person, _ in rows] == ["a-ghost"] * 3 + ["person-3"]
     assert rows[0] == ("a-ghost", "distinct_id")
     assert re.search(
-        r"2 of 12 subscribers differ from REPLACE, in \d\d columns: \w+, \w+, \w+ \.\.\.\. ", evaluation.description or ""
+        r"2 of 12 subscribers differ from REPLACE, in \d\d columns: \w+, \w+, \w+ \.\.\.\. ",
+        evaluation.description or "",
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def flipped(whole: bytes, place: int, length: int = 64) -> bytes:
 
 
 @pytest.fixture
-def sync(warehouse: Warehouse, tmp_path: Path) -> EventSync:
+def sync(warehouse: Warehouse, tmp_path: Path) -> Iterator[EventSync]:
     """Three days of fifty people, loaded."""
     project = Project(today=lambda: datetime(2025, 3, 10, 12, tzinfo=UTC))
     for number in range(150):

@@ -232,9 +232,14 @@ class _SnapshotCommit:
 def _require_nobody_stored(connection: psycopg.Connection, statistics: ProfileStatistics) -> None:
     row = connection.execute("select count(*) from subscriber_profiles where deleted_at is null").fetchone()
     if row and row[0]:
+        said = "there are no profiles at all"
+        if statistics.lines:
+            said = (
+                f"there are {statistics.lines} profiles, of nobody who can be kept ({statistics.anonymous} anonymous, "
+                f"{statistics.refused} refused)"
+            )
         raise EmptySnapshotError(
-            f"Mixpanel's {statistics.lines} profiles are of nobody who can be kept ({statistics.anonymous} anonymous, "
-            f"{statistics.refused} refused), where {row[0]} are stored. Nothing was changed. If the service "
-            "account may see all profiles (data views hide some), and they really were all deleted: "
+            f"Mixpanel says that {said}, where {row[0]} are stored. Nothing was changed. If the service account may see "
+            "all profiles (data views hide some), and they really were all deleted: "
             "`mixpanel-pipeline profiles --all-deleted`."
         )

@@ -9,8 +9,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.events import JobFailureData, RunFailureReason, StepFailureData
-from dagster._core.execution.plan.objects import ErrorSource
+from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.execution.plan.objects import ErrorSource, StepFailureData
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,

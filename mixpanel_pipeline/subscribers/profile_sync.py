@@ -239,7 +239,7 @@ def _require_nobody_stored(connection: psycopg.Connection, statistics: ProfileSt
                 f"{statistics.refused} refused)"
             )
         raise EmptySnapshotError(
-            f"Mixpanel says that {said}, where {row[0]} are stored. Nothing was changed. If the service account may see "
-            "all profiles (data views hide some), and they really were all deleted: "
+            f"Mixpanel says that {said}, where {row[0]} are stored. Nothing was changed. If the service account may "
+            "see all profiles (data views hide some), and they really were all deleted: "
             "`mixpanel-pipeline profiles --all-deleted`."
         )

@@ -67,7 +67,8 @@ def test_an_empty_snapshot_changes_nothing_unless_that_is_said(run: Run, databas
     with psycopg.connect(database_url) as connection:
         connection.execute(
             "insert into subscriber_profiles (distinct_id, properties, first_seen_at, changed_at) "
-            "values ('ann', '{}', now(), now())"
+            "values ('ann', '{}', now(), now());"
+            "insert into subscriber_profile_changes (distinct_id, changed_at, change) values ('ann', now(), 'new')"
         )
     refused = run("profiles")
     assert refused.returncode == 1

@@ -190,7 +190,7 @@ def test_aggregates_equal_a_plain_recomputation(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@settings(max_examples=300, deadline=None, suppress_health_check=UNCHECKED)
+@settings(max_examples=60, deadline=None, suppress_health_check=UNCHECKED)
 @given(steps=STEPS, ranges=RANGES)
 def test_aggregates_equal_a_plain_recomputation_over_many_histories(
     warehouse: Warehouse, steps: list[tuple[str, Any]], ranges: list[tuple[int, int]]

@@ -216,6 +216,7 @@ def test_a_range_backfill_is_one_run_and_the_totals_are_mixpanels(
     # What the command line launches shows beside it, and the UI finds its code.
     with dagster_instance(environment) as instance:
         result = launch_days(instance, first - timedelta(days=1), first - timedelta(days=1))
+    assert result.success, result.error
     run = web.ask(RUN, id=result.run_id)["runOrError"]
     assert run == {"status": "SUCCESS", "repositoryOrigin": {"repositoryLocationName": LOCATION_NAME}}
     assert web.materialized() == dict.fromkeys(ASSETS, len(days) + 1)

@@ -115,9 +115,11 @@ create table analytics_daily_members (
     day date not null,
     first_facet text,                      -- event_type, or share_code
     second_facet text,                     -- event_label, or contact_id
-    unique nulls not distinct (scope, owner, member, day, first_facet, second_facet)
+    unique nulls not distinct (scope, day, owner, member, first_facet, second_facet)
 );
-create index on analytics_daily_members (scope, owner, day);
+-- The key finds a day's members; this finds a member's days. They begin differently so that a planner without
+-- statistics, in a first backfill, cannot take the one for the other.
+create index on analytics_daily_members (scope, owner, member, day) include (first_facet, second_facet);
 
 -- Up to when a kind of aggregate holds all that had committed; the time after is read from the raw tables.
 create table analytics_progress (

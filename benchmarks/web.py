@@ -56,7 +56,7 @@ class Site:
 
     def load(self) -> int:
         """A day and a table a transaction, through the triggers that mark. Returns how many rows there are."""
-        make_partitions(self.warehouse, self.first, self.last + timedelta(days=14))
+        make_partitions(self.warehouse, self.first, self.last + timedelta(days=21))
         for day in self.days:
             for table in TABLES:
                 with self.warehouse.connect() as connection:
@@ -200,7 +200,8 @@ def measure_queries(site: Site) -> None:
                 ("event_kpis", f"{days} days, exact uniques", days),
                 ("event_totals", f"{days} days: all, by type, by label, exact uniques", days),
             ]
-    print("| query | raw p50 | raw p95 | aggregate p50 | aggregate p95 | raw / aggregate, p95 |\n|---|---|---|---|---|---|")
+    print("| query | raw p50 | raw p95 | aggregate p50 | aggregate p95 | raw / aggregate, p95 |")
+    print("|---|---|---|---|---|---|")
     for name, title, days in subjects:
         common = {"from": end - timedelta(days=days), "to": end, "now": now, "today": site.last}
         parameters = [common | {"project_id": project, "event_type": "impression"} for project in site.projects]
@@ -229,18 +230,21 @@ def measure_marks(site: Site) -> None:
     columns = list(COLUMN_TYPES["analytics_events"])
     print("\n| COPY of events | with marks, rows/s | without, rows/s | marks cost |\n|---|---|---|---|")
     for size in BATCH_SIZES:
-        batches = [take_batch(site, columns, size, number) for number in range(BATCHES)]
         times: dict[str, list[float]] = {"origin": [], "replica": []}
-        for number, batch in enumerate(batches):
+        for number in range(BATCHES):
+            batch = take_batch(site, columns, size, number)
             for role in sorted(times, reverse=bool(number % 2)):
                 with site.warehouse.connect() as connection:
+                    # Triggers do not fire in a replica.
                     connection.execute(f"set session_replication_role = {role}".encode())
                     started = time.monotonic()
                     copy_in(connection, "analytics_events", columns, [batch])
                     connection.commit()
                     times[role].append(time.monotonic() - started)
                     # The other turn begins where this one began.
+                    connection.execute("set session_replication_role = replica")
                     connection.execute("delete from analytics_events where created_at >= now()")
+            site.run("vacuum analytics_events_" + f"{monday_of(site.last + timedelta(days=8)):%Y%m%d}")
         marked, unmarked = (statistics.median(times[role]) for role in ("origin", "replica"))
         print(
             f"| {size:,} rows a batch | {size / marked:,.0f} | {size / unmarked:,.0f} "
@@ -251,14 +255,20 @@ def measure_marks(site: Site) -> None:
 
 
 def take_batch(site: Site, columns: list[str], size: int, number: int) -> bytes:
-    """Rows of the last day, as they followed each other, moved a week ahead."""
-    selected = ", ".join("created_at + interval '7 days'" if name == "created_at" else name for name in columns)
+    """Rows of the first days, as they followed each other, moved to the first hours of a day to come."""
+    start = datetime.combine(site.first, datetime.min.time(), UTC)
+    ahead = datetime.combine(site.last + timedelta(days=8), datetime.min.time(), UTC) - start
+    selected = ", ".join(f"created_at + '{ahead}'::interval" if name == "created_at" else name for name in columns)
     query = f"""copy (
-        select {selected} from analytics_events where created_at >= '{site.last + timedelta(hours=12)}'
+        select {selected} from analytics_events where created_at >= '{start}'
         order by created_at limit {size} offset {size * number}
     ) to stdout (format binary)"""
     with site.warehouse.connect() as connection, connection.cursor().copy(query.encode()) as stream:
         return b"".join(bytes(block) for block in stream)
+
+
+def monday_of(day: date) -> date:
+    return day - timedelta(days=day.weekday())
 
 
 def copy_in(connection: psycopg.Connection, table: str, columns: list[str], blocks: Any) -> None:

@@ -99,8 +99,8 @@ def normalized_equals_legacy(warehouse: Warehouse, first: date | None = None, la
             f"{len(differences):,} card-days from {days[0]} to {days[1]} differ between the legacy form and the "
             f"normalized tables, the first on {differences[0]['day']}",
             rows=differences[:ROWS_SHOWN],
-            fix="Where the normalized tables have less, run legacy_migration_job over those days in Dagster: it adds what "
-            "is missing. Where they have more while clients write both forms, the clients' legacy writes got lost.",
+            fix="Where the normalized tables have less, run legacy_migration_job over those days in Dagster: it adds "
+            "what is missing. Where they have more while clients write both forms, legacy writes got lost.",
             figures=figures,
         )  # fmt: skip
     if comparison.problems:

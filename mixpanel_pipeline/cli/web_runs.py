@@ -112,7 +112,9 @@ class WebRuns:
             self.runs.instance, job, first, last, everything=everything, on_event=self._collected(materialized)
         )
         self.runs.interruption.end_if_noticed()
-        report.runs.append(RunOutcome(result.run_id, f"{job} {what}", result.success, result.failed_checks, result.error))
+        report.runs.append(
+            RunOutcome(result.run_id, f"{job} {what}", result.success, result.failed_checks, result.error)
+        )
         report.assets += _outcomes(materialized, keys)
 
     def _collected(self, into: list[dg.AssetMaterialization]) -> OnEvent:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+import psycopg
 
 from mixpanel_pipeline.lake.landing import LandingError
 from mixpanel_pipeline.mixpanel.errors import MixpanelError, PermanentMixpanelError, RateLimited
@@ -29,6 +30,9 @@ def described_failures(**place: str) -> Iterator[None]:
         raise _failure(str(error), error, place, allow_retries=not hopeless, fix=error.advice()) from error
     except (SettingsError, LakeReadError, WrongProjectError, EmptySnapshotError) as error:
         raise _failure(str(error), error, place, allow_retries=False) from error
+    except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+        # The same statement over the same rows fails the same way; what may pass is an OperationalError.
+        raise _failure(f"Postgres: {error}", error, place, allow_retries=False) from error
     except (LandingError, WarehouseError) as error:
         raise _failure(str(error), error, place, allow_retries=True) from error
 

@@ -53,7 +53,9 @@ def job_schedule(job_name: str, cron: str, why: str) -> dg.ScheduleDefinition:
 
 SCHEDULES = [
     mixpanel_sync_schedule,
-    job_schedule(late_event_sweep_job.name, "35 * * * *", "Hourly, away from the full hour when everybody asks Mixpanel."),
+    job_schedule(
+        late_event_sweep_job.name, "35 * * * *", "Hourly, away from the full hour when everybody asks Mixpanel."
+    ),
     job_schedule(subscriber_profiles_job.name, "30 2 * * *", "Daily, after the sync: one snapshot of all profiles."),
     job_schedule(lake_garbage_job.name, "20 3 * * *", "Daily, after the sync."),
     job_schedule(purge_history_job.name, "40 3 * * *", "Daily, after the sync."),

@@ -70,7 +70,9 @@ def normalize_legacy_events(
     commit. What is there already is left alone, so it may be ended and run again at any time."""
     first, last = date.fromisoformat(config.first_day), date.fromisoformat(config.last_day)
     if first > last:
-        raise dg.Failure(f"first_day {first} lies after last_day {last}: give the earlier day first", allow_retries=False)
+        raise dg.Failure(
+            f"first_day {first} lies after last_day {last}: give the earlier day first", allow_retries=False
+        )
 
     def told(day: LegacyDay) -> None:
         context.log.info(f"{day.day}: {day.page_views} page views, {day.clicks} clicks, {day.sessions} sessions added")

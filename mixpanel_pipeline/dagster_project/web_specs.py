@@ -26,22 +26,22 @@ GROUP = "web"
 HOURLY_HEARTBEAT = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3), warn_window=timedelta(hours=2))
 DAILY_HEARTBEAT = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
-MATERIALIZING = """**Again**: a bucket is computed from the raw rows as a whole; what did not change is not written, what is
-stale goes. Behind the raw floor (WEB_RETENTION_DAYS) aggregates stay as they are, and late rows are refused.
-**Late rows**: every write to a raw table marks its bucket, and any run takes all marks there are: older partitions that
-it wrote to are reported with it.
+HOW_IT_STAYS_RIGHT = """**Again**: a bucket is computed from the raw rows as a whole; what did not change is not
+written, what is stale goes. Behind the raw floor (WEB_RETENTION_DAYS) aggregates stay, and late rows are refused.
+**Late rows**: every write to a raw table marks its bucket, and any run takes all marks there are; older partitions
+that rows had come to are reported with it.
 """
 
 HOURLY_TEXT = f"""Events by project, hour, type and label.
 
 **Grain**: project, UTC hour, type, label. **Key**: project_id, hour_bucket, event_type, event_label (null: none).
-{MATERIALIZING}"""
+{HOW_IT_STAYS_RIGHT}"""
 
 DAILY_TEXT = f"""Events by project, day, type and label, and analytics_events_daily_totals: by type, and all.
 
 **Grain**: project, UTC day, type, label. **Key**: project_id, day, event_type, event_label (null: none).
 **Uniques of ranges**: the sum of newcomer_visitors[day - first day + 1] over any days, at most 91, is exact.
-{MATERIALIZING}"""
+{HOW_IT_STAYS_RIGHT}"""
 
 CARD_TEXTS = {
     USERS: ("Views, clicks and sessions of each card and day.", "card and UTC day", "user_code, date"),
@@ -123,7 +123,12 @@ def daily_spec() -> dg.AssetSpec:
 def card_specs() -> list[dg.AssetSpec]:
     """The five that one transaction writes."""
     return [
-        _spec(key, f"{what}\n\n**Grain**: {grain}. **Key**: {columns}.\n{MATERIALIZING}", RAW_CARD_KEYS, DAILY_HEARTBEAT)
+        _spec(
+            key,
+            f"{what}\n\n**Grain**: {grain}. **Key**: {columns}.\n{HOW_IT_STAYS_RIGHT}",
+            RAW_CARD_KEYS,
+            DAILY_HEARTBEAT,
+        )
         for key, (what, grain, columns) in CARD_TEXTS.items()
     ]
 

@@ -123,6 +123,9 @@ def test_the_demo_tells_what_happened_and_can_be_repeated(run: Run, tmp_path: Pa
         assert (told["profiles"], told["profile_queries"], told["second_snapshot_unchanged"]) == (500, 1, 477)
         found = [told[f"second_snapshot_{name}"] for name in ("new", "changed", "deleted", "written")]
         assert found == [5, 20, 3, 28]
+        assert told["web_days"] == 3
+        assert told["web_rows"] > 5_000
+        assert min(told[f"web_late_{what}"] for what in ("rows", "hours", "days", "rows_written")) > 0
         assert all(check["passed"] for check in told["checks"])
         assert not EmbeddedPostgres(tmp_path / "home" / "demo" / "postgres").is_running()
 

@@ -10,6 +10,8 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.definitions.reconstruct import ReconstructableJob
+from dagster._core.test_utils import create_test_daemon_workspace_context, instance_for_test
+from dagster._core.workspace.load_target import ModuleTarget
 
 from mixpanel_pipeline.dagster_project.asset_specs import ALL_KEYS
 from mixpanel_pipeline.dagster_project.resources import Pipeline
@@ -22,6 +24,8 @@ from mixpanel_pipeline.subscribers.build import build_event_sync, build_profile_
 from mixpanel_pipeline.subscribers.event_sync import EventSync
 from mixpanel_pipeline.subscribers.profile_sync import ProfileSync
 from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline_tests.dagster.user_interface import UserInterface
+from mixpanel_pipeline_tests.web.site import OLDEST
 from mixpanel_pipeline_tests.workbench import IMPATIENT, PROJECT_ID, SECRET, USERNAME, NoBudget
 
 FIRST_DAY = date(2025, 3, 1)
@@ -178,3 +182,24 @@ def dagster(settings: Settings) -> Iterator[Dagster]:
     pipeline = Pipeline(settings, event_sync=impatient_event_sync, profile_sync=impatient_profile_sync, now=lambda: NOW)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Dagster(pipeline, instance)
+
+
+@pytest.fixture
+def web(settings: Settings) -> Iterator[Dagster]:
+    """The project by the real clock, its web aggregates from the oldest day that has raw partitions."""
+    since = settings.model_copy(update={"web_start_date": OLDEST})
+    pipeline = Pipeline(since, event_sync=impatient_event_sync, profile_sync=impatient_profile_sync)
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Dagster(pipeline, instance)
+
+
+@pytest.fixture
+def ui() -> Iterator[UserInterface]:
+    target = ModuleTarget(
+        "mixpanel_pipeline.definitions", attribute=None, working_directory=None, location_name="mixpanel_pipeline"
+    )
+    with (
+        instance_for_test(synchronous_run_launcher=True, synchronous_run_coordinator=True) as instance,
+        create_test_daemon_workspace_context(target, instance) as workspace,
+    ):
+        yield UserInterface(instance, workspace)

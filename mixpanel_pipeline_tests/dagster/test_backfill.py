@@ -1,87 +1,20 @@
-"""What a person does in the UI, by the UI's own GraphQL, without its servers (reference/dagster.md B.11)."""
+"""Backfills, runs continued and snapshots, launched as the UI does."""
 
-import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.instance import DagsterInstance
-from dagster._core.test_utils import create_test_daemon_workspace_context, instance_for_test, wait_for_runs_to_finish
-from dagster._core.workspace.load_target import ModuleTarget
-from dagster._daemon.backfill import execute_backfill_iteration
-from dagster_graphql.test.utils import execute_dagster_graphql
+from dagster._core.test_utils import wait_for_runs_to_finish
 
 from mixpanel_pipeline.simulator import Project
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline_tests.dagster.conftest import day
+from mixpanel_pipeline_tests.dagster.user_interface import AGAIN, CONTINUE, LAUNCH, MATERIALIZE, UserInterface
 from mixpanel_pipeline_tests.workbench import expected_totals, exported_lines, stored_totals
 
 pytestmark = pytest.mark.usefixtures("fresh_definitions")
 
-LAUNCH = """
-mutation Launch($parameters: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $parameters) {
-  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message stack } } }
-"""
-AGAIN = """
-mutation Again($parameters: ReexecutionParams!) { reexecutePartitionBackfill(reexecutionParams: $parameters) {
-  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message stack } } }
-"""
-CONTINUE = """
-mutation Continue($parameters: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $parameters) {
-  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message stack } } }
-"""
-MATERIALIZE = """
-mutation Materialize($parameters: ExecutionParams!) { launchPipelineExecution(executionParams: $parameters) {
-  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message stack } } }
-"""
 ASSETS = ["mixpanel_raw_events", "subscriber_daily_contributions", "subscribers_insights_v2", "sync_watermarks"]
-
-
-@dataclass
-class UserInterface:
-    """Clicks, and the daemon that follows them."""
-
-    instance: DagsterInstance
-    workspace: Any
-
-    def ask(self, query: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        context = self.workspace.create_request_context()
-        (answer,) = execute_dagster_graphql(context, query, {"parameters": parameters}).data.values()
-        assert "message" not in answer, answer
-        return answer
-
-    def backfill(self, query: str, parameters: dict[str, Any]) -> dg.DagsterRunStatus | None:
-        """Launches, and lets the daemon work until all is done; the status of its only run."""
-        before = {run.run_id for run in self.instance.get_runs()}
-        backfill_id = self.ask(query, parameters)["backfillId"]
-        logger = logging.getLogger("backfill")
-        while not self.finished(backfill_id):
-            list(execute_backfill_iteration(self.workspace, logger))
-        (run,) = [run for run in self.instance.get_runs() if run.run_id not in before]
-        return run.status
-
-    def finished(self, backfill_id: str) -> bool:
-        backfill = self.instance.get_backfill(backfill_id)
-        assert backfill
-        return backfill.status.value not in ("REQUESTED", "FAILING", "CANCELING")
-
-    def last_range(self) -> tuple[str, str]:
-        tags = self.instance.get_runs(limit=1)[0].tags
-        return tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"]
-
-
-@pytest.fixture
-def ui() -> Iterator[UserInterface]:
-    target = ModuleTarget(
-        "mixpanel_pipeline.definitions", attribute=None, working_directory=None, location_name="mixpanel_pipeline"
-    )
-    with (
-        instance_for_test(synchronous_run_launcher=True, synchronous_run_coordinator=True) as instance,
-        create_test_daemon_workspace_context(target, instance) as workspace,
-    ):
-        yield UserInterface(instance, workspace)
 
 
 def days_of(first: int, last: int) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def test_all_pass_where_all_is_well(loaded: Dagster):
             "partitions_follow_settings", "set_based_equals_loop", "matches_mixpanel",
             "watermark_advances", "sync_is_incremental", "no_missing_partitions", "profiles_equal_snapshot",
             "profiles_skip_unchanged",
+            "hourly_is_fresh", "hourly_equals_raw", "daily_equals_raw", "normalized_equals_legacy", "dashboard_is_fast",
         ),
         True,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from mixpanel_pipeline_tests.dagster.conftest import Dagster
 RAW, CONTRIBUTIONS = "mixpanel_raw_events", "subscriber_daily_contributions"
 TOTALS, WATERMARKS = "subscribers_insights_v2", "sync_watermarks"
 PROFILES = "subscriber_profiles"
+HOURLY, DAILY, USERS = "analytics_events_hourly_agg", "analytics_events_daily_agg", "analytics_daily_user_stats"
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_definitions_load_in_a_fresh_interpreter_without_services(empty_environm
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert completed.returncode == 0, completed.stderr
-    assert completed.stdout.strip() == "8"
+    assert completed.stdout.strip() == "13"
     assert not (tmp_path / "home" / "postgres").exists()
 
 
@@ -56,9 +57,10 @@ def test_the_workspace_validates(empty_environment: dict[str, str], tmp_path: Pa
 
 def test_assets(dagster: Dagster):
     graph = dagster.definitions.resolve_asset_graph()
+    nodes = [node for node in graph.asset_nodes if node.group_name != "web"]
     found = {
         node.key.to_user_string(): ({parent.to_user_string() for parent in node.parent_keys}, node.group_name)
-        for node in graph.asset_nodes
+        for node in nodes
     }
     assert found == {
         RAW: (set(), "mixpanel"),
@@ -67,7 +69,7 @@ def test_assets(dagster: Dagster):
         WATERMARKS: ({RAW}, "mixpanel"),
         PROFILES: (set(), "mixpanel"),
     }
-    for node in graph.asset_nodes:
+    for node in nodes:
         assert node.code_version
         assert "Grain" in (node.description or "")
         if node.key.to_user_string() == PROFILES:
@@ -80,8 +82,39 @@ def test_assets(dagster: Dagster):
         )
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
         assert node.pools == {"mixpanel_export"}
-    fresh = {node.key.to_user_string() for node in graph.asset_nodes if node.freshness_policy}
-    assert fresh == {TOTALS, WATERMARKS, PROFILES}
+    assert {node.key.to_user_string() for node in nodes if node.freshness_policy} == {TOTALS, WATERMARKS, PROFILES}
+
+
+def test_web_assets(dagster: Dagster):
+    graph = dagster.definitions.resolve_asset_graph()
+    nodes = [node for node in graph.asset_nodes if node.group_name == "web"]
+    cards = {"analytics_sessions", "analytics_page_views", "analytics_clicks"}
+    assert {
+        node.key.to_user_string(): {parent.to_user_string() for parent in node.parent_keys}
+        for node in nodes
+        if node.is_materializable
+    } == {
+        HOURLY: {"analytics_events"},
+        DAILY: {HOURLY},
+        USERS: cards,
+        **{
+            f"analytics_daily_{name}": cards for name in ("group_stats", "contact_stats", "page_stats", "click_targets")
+        },
+    }
+    assert {node.key.to_user_string() for node in nodes if not node.is_materializable} == {"analytics_events", *cards}
+    for node in nodes:
+        if node.is_materializable:
+            hourly = node.key.to_user_string() == HOURLY
+            kind = dg.HourlyPartitionsDefinition if hourly else dg.DailyPartitionsDefinition
+            assert isinstance(node.partitions_def, kind)
+            assert (node.partitions_def.start.date().isoformat(), str(node.partitions_def.timezone)) == (
+                "2025-03-01",
+                "UTC",
+            )
+            assert node.backfill_policy == dg.BackfillPolicy.single_run()
+            assert node.freshness_policy
+            assert node.code_version
+            assert "Grain" in (node.description or "")
 
 
 def test_columns_and_their_origin_follow_from_the_catalog(dagster: Dagster):
@@ -139,6 +172,11 @@ def test_checks(dagster: Dagster):
         (WATERMARKS, "no_missing_partitions", False),
         (PROFILES, "profiles_equal_snapshot", False),
         (PROFILES, "profiles_skip_unchanged", False),
+        (HOURLY, "hourly_is_fresh", False),
+        (HOURLY, "hourly_equals_raw", False),
+        (DAILY, "daily_equals_raw", False),
+        (DAILY, "dashboard_is_fast", False),
+        (USERS, "normalized_equals_legacy", False),
     }
 
 
@@ -163,13 +201,18 @@ def test_schedules_and_sensors_are_on(dagster: Dagster):
         "lake_garbage_schedule": ("20 3 * * *", "UTC", "lake_garbage_job"),
         "purge_history_schedule": ("40 3 * * *", "UTC", "purge_history_job"),
         "reconciliation_schedule": ("0 4 * * *", "UTC", "reconciliation_job"),
+        "web_hourly_schedule": ("5 * * * *", "UTC", "web_hourly_job"),
+        "web_daily_schedule": ("0 2 * * *", "UTC", "web_daily_job"),
+        "web_partitions_schedule": ("10 0 * * *", "UTC", "web_partitions_job"),
+        "web_retention_schedule": ("10 3 * * 1", "UTC", "web_retention_job"),
     }
-    jobs = {sensor.name: sensor.job_name if sensor.targets else None for sensor in repository.sensor_defs}
+    jobs = {sensor.name: {target.job_name for target in sensor.targets} for sensor in repository.sensor_defs}
     assert jobs == {
-        "late_events_sensor": "mixpanel_sync_job",
-        "missing_partitions_sensor": "mixpanel_sync_job",
-        "run_failure_alert_sensor": None,
-        "failing_checks_alert_sensor": None,
+        "late_events_sensor": {"mixpanel_sync_job"},
+        "missing_partitions_sensor": {"mixpanel_sync_job"},
+        "dirty_buckets_sensor": {"web_hourly_job", "web_daily_job"},
+        "run_failure_alert_sensor": set(),
+        "failing_checks_alert_sensor": set(),
     }
     assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}

@@ -44,6 +44,8 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("SYNC_EVENTS_WARNING", "0", "a number from 1"),
         ("SYNC_SECONDS_WARNING", "soon", "a number from 1"),
         ("WATERMARK_HOURS_WARNING", "0", "a number from 1"),
+        ("WEB_START_DATE", "last week", "YYYY-MM-DD"),
+        ("WEB_RETENTION_DAYS", "0", "a number from 1"),
     ],
 )
 def test_one_line_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str) -> None:

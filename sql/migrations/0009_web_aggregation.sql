@@ -94,7 +94,7 @@ begin
             -- Twice the same: the equality is for reading the day once, the range for finding a few hours by the index.
             join analytics_events as event
                 on event.project_id = bucket.project_id
-                and date_trunc('hour', event.created_at, 'UTC') = bucket.hour_bucket
+                and date_bin('1 hour', event.created_at, 'epoch') = bucket.hour_bucket
                 and event.created_at >= bucket.hour_bucket
                 and event.created_at < bucket.hour_bucket + interval '1 hour'
             where event.created_at >= today and event.created_at < today + interval '24 hours'
@@ -136,7 +136,8 @@ begin
     insert into analytics_dirty_days (project_id, day)
     select distinct project_id, (hour_bucket at time zone 'UTC')::date
     from unnest(projects, hours) as bucket (project_id, hour_bucket)
-    where hour_bucket >= floor;
+    where hour_bucket >= floor
+    order by 2, 1;
 
     -- Fewer marks than asked for: all were taken that had committed when this call began.
     perform note_analytics_progress(

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from benchmarks.baselines import seconds_to_inflate, seconds_to_parse
 from benchmarks.profiles import measure_profiles
 from benchmarks.sql_api import measure_sql_api
+from benchmarks.web import measure_web
 from benchmarks.workplace import Workplace, workplace
 from mixpanel_pipeline.simulator import write_day
 
@@ -15,13 +16,15 @@ PROPERTIES = 30
 
 
 def main() -> None:
-    """Prints one table a size, then profiles, then the SQL API, then REPLACE over many days."""
+    """Prints one table a size, then profiles, then the SQL API, then REPLACE over many days, then web aggregation."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--events", type=int, nargs="*", default=[100_000, 1_000_000, 5_000_000])
     parser.add_argument("--replace-days", type=int, default=30)
     parser.add_argument("--replace-events", type=int, default=1_000_000)
     parser.add_argument("--profiles", type=int, default=100_000, help="people of the snapshot; 0: none")
     parser.add_argument("--no-sql-api", action="store_true", help="leave the upserts of profiles out")
+    parser.add_argument("--web-days", type=int, default=30, help="days of web traffic; 0: none")
+    parser.add_argument("--web-events", type=int, default=200_000, help="web events a day")
     arguments = parser.parse_args()
     for events in arguments.events:
         with workplace() as place:
@@ -33,6 +36,8 @@ def main() -> None:
     if arguments.replace_days:
         with workplace() as place:
             measure_replace(place, arguments.replace_days, arguments.replace_events)
+    if arguments.web_days:
+        measure_web(arguments.web_days, arguments.web_events)
 
 
 def measure_day(place: Workplace, events: int) -> None:

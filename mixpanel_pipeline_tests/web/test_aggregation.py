@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.web.aggregation import (
@@ -252,6 +253,36 @@ def test_a_row_that_commits_after_the_run_that_should_have_seen_it_is_counted(wa
         assert site.value(warehouse, "select sum(event_count) from analytics_events_daily_agg") == 1
     aggregate_all(warehouse)
     assert site.value(warehouse, "select sum(event_count) from analytics_events_daily_agg") == 2
+
+
+def test_a_row_that_comes_while_its_day_is_aggregated_waits_for_the_next_run(warehouse: Warehouse) -> None:
+    """Counts and uniques are of one moment: the day that was waiting for its table knows nothing of the new label."""
+    waiting = "select count(*) from pg_locks where relation = %s::regclass and not granted"
+    for kind, function, table in (
+        ("events", "aggregate_analytics_days", "analytics_events_daily_agg"),
+        ("page_views", "aggregate_analytics_cards", "analytics_daily_user_stats"),
+    ):
+        first, second = (
+            [site.event(site.at(10), label, event_label=label) for label in "ab"]
+            if kind == "events"
+            else [site.page_view(site.at(10), group, share_code=group) for group in "ab"]
+        )
+        with warehouse.connect() as connection:
+            site.insert(connection, kind, [first])
+        aggregate_hours(warehouse)
+        with warehouse.connect() as holder, ThreadPoolExecutor(1) as pool:
+            holder.execute(f"lock table {table} in access exclusive mode".encode())
+            running = pool.submit(site.value, warehouse, f"select written from {function}()")
+            for attempt in Retrying(stop=stop_after_delay(20), wait=wait_fixed(0.02)):
+                with attempt:
+                    assert site.value(warehouse, waiting, [table])
+            with warehouse.connect() as connection:
+                site.insert(connection, kind, [second])
+            holder.rollback()
+            running.result()
+        assert site.value(warehouse, f"select count(*) from {table}") == 1
+    aggregate_all(warehouse)
+    site.check_aggregates(warehouse, site.raw_rows(warehouse))
 
 
 def test_aggregation_refuses_a_transaction_that_reads_an_old_snapshot(warehouse: Warehouse) -> None:

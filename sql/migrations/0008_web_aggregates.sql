@@ -108,18 +108,20 @@ create table analytics_daily_click_targets (
 
 -- Who was seen on which day, from which newcomers are counted. Rows stay for 90 days behind the raw floor: a day at
 -- the floor looks back that far.
+create type analytics_scope as enum ('event visitors', 'event sessions', 'card sessions');
+
 create table analytics_daily_members (
-    scope text not null check (scope in ('event visitors', 'event sessions', 'card sessions')),
+    scope analytics_scope not null,
+    day date not null,
     owner text not null,                   -- project_id, or a card's user_code
     member text not null,                  -- visitor_id or session_id
-    day date not null,
-    first_facet text,                      -- event_type, or share_code
-    second_facet text,                     -- event_label, or contact_id
-    unique nulls not distinct (scope, day, owner, member, first_facet, second_facet)
+    first_facets text[] not null,          -- event_types, or share_codes, and at the same places in
+    second_facets text[] not null,         -- event_labels, or contact_ids: each pair once; '' is none
+    primary key (scope, owner, member, day)
 );
--- The key finds a day's members; this finds a member's days. They begin differently so that a planner without
--- statistics, in a first backfill, cannot take the one for the other.
-create index on analytics_daily_members (scope, owner, member, day) include (first_facet, second_facet);
+-- The key finds a member's days; this, with many rows to an entry and so next to nothing in size, a day's members. They
+-- begin differently so that a planner without statistics, in a first backfill, cannot take the one for the other.
+create index on analytics_daily_members (scope, day, owner);
 
 -- Up to when a kind of aggregate holds all that had committed; the time after is read from the raw tables.
 create table analytics_progress (

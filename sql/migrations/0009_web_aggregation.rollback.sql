@@ -1,9 +1,13 @@
-drop function write_analytics_event_days(text[], date);
+drop function write_analytics_event_days(text[], date, analytics_day[]);
 drop function aggregate_analytics_days(integer);
-drop function analytics_newcomers(text, text[], date, text[]);
+drop function analytics_days(text, text[], date, analytics_day[]);
+drop function analytics_newcomers(analytics_scope, text[], date, text[]);
+drop aggregate analytics_joined(integer[]);
 drop function replace_analytics_members(text, text[], date);
-drop function analytics_members_seen(text, text[], date);
-drop function analytics_card_actions(text[], date);
+drop function analytics_scopes(text);
+drop function analytics_levels(text);
+drop type analytics_day;
+drop function analytics_daily_rows(text, text[], date);
 drop function aggregate_analytics_hours(integer);
 drop function note_analytics_progress(text, timestamptz, bigint);
 drop function start_analytics_aggregation(text);

@@ -33,6 +33,8 @@ as $$
     where aggregate = p_kind;
 $$;
 
+-- Aggregation is few and large statements: each is planned for the buckets it has, a day is sorted in memory where it
+-- can be, and compiling costs more than it saves.
 -- Events by hour: takes up to p_limit marks and hands their days on.
 create function aggregate_analytics_hours(
     p_limit integer default 5000,
@@ -40,13 +42,18 @@ create function aggregate_analytics_hours(
 )
 language plpgsql
 security definer
+set plan_cache_mode = force_custom_plan
+set work_mem = '128MB'
+set jit = off
 as $$
 declare
     floor timestamptz := start_analytics_aggregation('hours');
     started timestamptz := clock_timestamp();
     projects text[];
     hours timestamptz[];
-    this_day timestamptz;
+    today timestamptz;
+    today_projects text[];
+    today_hours timestamptz[];
     changed bigint;
 begin
     with marks as (
@@ -68,14 +75,15 @@ begin
         and event.created_at >= bucket.hour_bucket and event.created_at < bucket.hour_bucket + interval '1 hour';
     get diagnostics refused = row_count;
 
+    -- A day at a time, so that memory is a day's.
     written := 0;
-    for this_day in
-        select distinct date_trunc('day', hour_bucket, 'UTC')
-        from unnest(hours) as hour_bucket where hour_bucket >= floor order by 1
+    for today, today_projects, today_hours in
+        select date_trunc('day', hour_bucket, 'UTC') as day, array_agg(project_id), array_agg(hour_bucket)
+        from unnest(projects, hours) as dirty (project_id, hour_bucket)
+        where hour_bucket >= floor group by day order by day
     loop
         with bucket as materialized (
-            select project_id, hour_bucket from unnest(projects, hours) as dirty (project_id, hour_bucket)
-            where hour_bucket >= this_day and hour_bucket < this_day + interval '1 day'
+            select project_id, hour_bucket from unnest(today_projects, today_hours) as dirty (project_id, hour_bucket)
         ), counted as materialized (
             select
                 bucket.project_id, bucket.hour_bucket, event.event_type, nullif(event.event_label, '') as event_label,
@@ -83,24 +91,25 @@ begin
                 count(distinct event.visitor_id) as unique_visitors,
                 count(distinct event.session_id) as unique_sessions
             from bucket
+            -- Twice the same: the equality is for reading the day once, the range for finding a few hours by the index.
             join analytics_events as event
                 on event.project_id = bucket.project_id
+                and date_bin('1 hour', event.created_at, 'epoch') = bucket.hour_bucket
                 and event.created_at >= bucket.hour_bucket
                 and event.created_at < bucket.hour_bucket + interval '1 hour'
-            where event.created_at >= this_day and event.created_at < this_day + interval '1 day'
-            group by 1, 2, 3, 4
+            where event.created_at >= today and event.created_at < today + interval '24 hours'
+            group by 2, 1, 3, 4                     -- sorted by the hour first, a number: a third less time
         ), wanted as (
             select * from counted
             union all
-            select stored.project_id, stored.hour_bucket, stored.event_type, stored.event_label, null, null, null
-            from analytics_events_hourly_agg as stored
-            join bucket using (project_id, hour_bucket)
-            where not exists (
-                select from counted
-                where (counted.project_id, counted.hour_bucket, counted.event_type)
-                    = (stored.project_id, stored.hour_bucket, stored.event_type)
-                    and counted.event_label is not distinct from stored.event_label
-            )
+            select *, null, null, null
+            from (
+                select stored.project_id, stored.hour_bucket, stored.event_type, stored.event_label
+                from analytics_events_hourly_agg as stored
+                join bucket using (project_id, hour_bucket)
+                except
+                select project_id, hour_bucket, event_type, event_label from counted
+            ) as stale
         )
         merge into analytics_events_hourly_agg as stored
         using wanted
@@ -127,7 +136,8 @@ begin
     insert into analytics_dirty_days (project_id, day)
     select distinct project_id, (hour_bucket at time zone 'UTC')::date
     from unnest(projects, hours) as bucket (project_id, hour_bucket)
-    where hour_bucket >= floor;
+    where hour_bucket >= floor
+    order by 2, 1;
 
     -- Fewer marks than asked for: all were taken that had committed when this call began.
     perform note_analytics_progress(
@@ -136,157 +146,298 @@ begin
 end
 $$;
 
--- Page views, clicks and starts of sessions of a day, one row each.
-create function analytics_card_actions(p_user_codes text[], p_day date)
-returns table (
-    action text, user_code text, session_id text, share_code text, contact_id text,
-    page_type text, click_category text, click_target text
-)
+-- A raw row as aggregation by day sees it. Kinds are 'days', of projects, and 'cards'; an owner is a project or a card;
+-- facets are event type and label, or share code and contact, '' where there is none.
+create function analytics_daily_rows(p_kind text, p_owners text[], p_day date)
+returns table (action text, owner text, visitor text, session text, first_facet text, second_facet text)
 language sql
 stable
 as $$
-    select 'page view', user_code, session_id, nullif(share_code, ''), nullif(contact_id, ''), page_type, null, null
+    select 'event', project_id, visitor_id, session_id, event_type, coalesce(event_label, '')
+    from analytics_events
+    where p_kind = 'days' and project_id = any (p_owners)
+        and created_at >= p_day::timestamp at time zone 'UTC'
+        and created_at < (p_day + 1)::timestamp at time zone 'UTC'
+    union all
+    select 'page view', user_code, null, session_id, coalesce(share_code, ''), coalesce(contact_id, '')
     from analytics_page_views
-    where user_code = any (p_user_codes)
+    where p_kind = 'cards' and user_code = any (p_owners)
         and viewed_at >= p_day::timestamp at time zone 'UTC'
         and viewed_at < (p_day + 1)::timestamp at time zone 'UTC'
     union all
-    select
-        'click', user_code, session_id, nullif(share_code, ''), nullif(contact_id, ''), null,
-        click_category, nullif(click_target, '')
+    select 'click', user_code, null, session_id, coalesce(share_code, ''), coalesce(contact_id, '')
     from analytics_clicks
-    where user_code = any (p_user_codes)
+    where p_kind = 'cards' and user_code = any (p_owners)
         and clicked_at >= p_day::timestamp at time zone 'UTC'
         and clicked_at < (p_day + 1)::timestamp at time zone 'UTC'
     union all
-    select 'start', user_code, session_id, nullif(share_code, ''), nullif(contact_id, ''), null, null, null
+    select 'start', user_code, null, session_id, coalesce(share_code, ''), coalesce(contact_id, '')
     from analytics_sessions
-    where user_code = any (p_user_codes)
+    where p_kind = 'cards' and user_code = any (p_owners)
         and first_seen >= p_day::timestamp at time zone 'UTC'
         and first_seen < (p_day + 1)::timestamp at time zone 'UTC';
 $$;
 
--- Who is seen in the raw rows of a day.
-create function analytics_members_seen(p_scope text, p_owners text[], p_day date)
-returns table (owner text, member text, first_facet text, second_facet text)
-language sql
-stable
-as $$
-    select distinct project_id, visitor_id, event_type, nullif(event_label, '') from analytics_events
-    where p_scope = 'event visitors' and project_id = any (p_owners)
-        and created_at >= p_day::timestamp at time zone 'UTC'
-        and created_at < (p_day + 1)::timestamp at time zone 'UTC'
-    union all
-    select distinct project_id, session_id, event_type, nullif(event_label, '') from analytics_events
-    where p_scope = 'event sessions' and project_id = any (p_owners)
-        and created_at >= p_day::timestamp at time zone 'UTC'
-        and created_at < (p_day + 1)::timestamp at time zone 'UTC'
-    union all
-    select distinct user_code, session_id, nullif(share_code, ''), nullif(contact_id, '')
-    from analytics_card_actions(p_owners, p_day)
-    where p_scope = 'card sessions';
-$$;
+-- An owner's day at a level: for 'all', by the 'first' facet, by the 'second', by 'both'.
+create type analytics_day as (
+    level text,
+    owner text,
+    first_facet text,
+    second_facet text,
+    counted bigint,                        -- events, or page views
+    clicks bigint,
+    sessions_started bigint,
+    newcomer_visitors integer[],
+    newcomer_sessions integer[]
+);
 
--- Makes a day's members what the raw rows say. Answers with the later days whose newcomers change by it: those on
--- which somebody who came or went is seen next, at any level.
-create function replace_analytics_members(p_scope text, p_owners text[], p_day date)
-returns table (owner text, day date)
-language sql
+create function analytics_levels(p_kind text) returns text[]
+language sql immutable
+return case p_kind when 'days' then array['all', 'first', 'both'] else array['all', 'first', 'second'] end;
+
+create function analytics_scopes(p_kind text) returns analytics_scope[]
+language sql immutable
+return case p_kind
+    when 'days' then array['event visitors', 'event sessions']::analytics_scope[]
+    else array['card sessions']::analytics_scope[]
+end;
+
+-- Reads a day once, in one snapshot: counts it, and makes its members what the raw rows say. Answers with the counts,
+-- and with the later days whose newcomers change by it: those on which somebody who came or went is seen next, at any
+-- level.
+create function replace_analytics_members(
+    p_kind text, p_owners text[], p_day date,
+    out counts analytics_day[], out later_owners text[], out later_days date[]
+)
+language plpgsql
 as $$
-    with seen as materialized (
-        select owner, member, first_facet, second_facet from analytics_members_seen(p_scope, p_owners, p_day)
+declare
+    scopes analytics_scope[] := analytics_scopes(p_kind);
+begin
+    with raw as materialized (
+        select * from analytics_daily_rows(p_kind, p_owners, p_day)
+    ), parts as (
+        select owner, first_facet, second_facet, null as started,
+            count(*) filter (where action in ('event', 'page view')) as counted,
+            count(*) filter (where action = 'click') as clicks
+        from raw
+        group by owner, first_facet, second_facet
+        union all
+        select owner, first_facet, second_facet, session, 0, 0 from raw where action = 'start'
+    ), counted as (
+        select
+            level, owner,
+            case when level in ('first', 'both') then first_facet else '' end as first_facet,
+            case when level in ('second', 'both') then second_facet else '' end as second_facet,
+            sum(counted)::bigint as counted, sum(clicks)::bigint as clicks, count(distinct started) as sessions_started
+        from parts
+        cross join unnest(analytics_levels(p_kind)) as level
+        group by 1, 2, 3, 4
+    ), seen as materialized (
+        select
+            'event visitors'::analytics_scope as scope, owner, member,
+            array_agg(first_facet) as first_facets, array_agg(second_facet) as second_facets
+        from (
+            select distinct owner, visitor as member, first_facet, second_facet from raw where p_kind = 'days'
+        ) as visitor
+        group by owner, member
+        union all
+        select
+            case p_kind when 'days' then 'event sessions' else 'card sessions' end::analytics_scope, owner, member,
+            array_agg(first_facet), array_agg(second_facet)
+        from (
+            select distinct owner, session as member, first_facet, second_facet from raw
+        ) as session
+        group by owner, member
     ), stored as materialized (
-        select owner, member, first_facet, second_facet from analytics_daily_members
-        where scope = p_scope and owner = any (p_owners) and day = p_day
+        select scope, owner, member, first_facets, second_facets
+        from analytics_daily_members
+        where scope = any (scopes) and day = p_day and owner = any (p_owners)
+    ), changed as materialized (
+        select
+            scope, owner, member, seen.first_facets, seen.second_facets,
+            stored.first_facets as old_first_facets, stored.second_facets as old_second_facets
+        from seen
+        full join stored using (scope, owner, member)
+        -- The same pairs may come in another order: sorting them would take longer than all else here.
+        where (seen.first_facets, seen.second_facets) is distinct from (stored.first_facets, stored.second_facets)
+            and (
+                cardinality(seen.first_facets) is distinct from cardinality(stored.first_facets)
+                or exists (
+                    select * from unnest(seen.first_facets, seen.second_facets)
+                    except
+                    select * from unnest(stored.first_facets, stored.second_facets)
+                )
+            )
     ), came as (
-        insert into analytics_daily_members (scope, owner, member, day, first_facet, second_facet)
-        select p_scope, owner, member, p_day, first_facet, second_facet
-        from (select * from seen except select * from stored) as new
-        returning owner, member, first_facet, second_facet
+        insert into analytics_daily_members (scope, day, owner, member, first_facets, second_facets)
+        select scope, p_day, owner, member, first_facets, second_facets
+        from changed
+        where old_first_facets is null
+        order by scope, owner, member
+    ), other as (
+        update analytics_daily_members as members
+        set first_facets = changed.first_facets, second_facets = changed.second_facets
+        from changed
+        where changed.old_first_facets is not null and changed.first_facets is not null
+            and members.scope = any (scopes) and members.day = p_day
+            and (members.scope, members.owner, members.member) = (changed.scope, changed.owner, changed.member)
     ), went as (
         delete from analytics_daily_members as members
-        using (select * from stored except select * from seen) as gone
-        where members.scope = p_scope and members.day = p_day
-            and (members.owner, members.member) = (gone.owner, gone.member)
-            and members.first_facet is not distinct from gone.first_facet
-            and members.second_facet is not distinct from gone.second_facet
-        returning members.owner, members.member, members.first_facet, members.second_facet
-    ), changed as (
-        select * from came union all select * from went
-    )
-    select distinct changed.owner, next_day.day
-    from changed
-    cross join lateral (
-        select array[
-            min(later.day),
-            min(later.day) filter (where later.first_facet is not distinct from changed.first_facet),
-            min(later.day) filter (where later.second_facet is not distinct from changed.second_facet),
-            min(later.day) filter (
-                where later.first_facet is not distinct from changed.first_facet
-                and later.second_facet is not distinct from changed.second_facet
+        using changed
+        where changed.first_facets is null
+            and members.scope = any (scopes) and members.day = p_day
+            and (members.scope, members.owner, members.member) = (changed.scope, changed.owner, changed.member)
+    ), moved as (
+        select scope, owner, member, facet.first_facet, facet.second_facet
+        from changed
+        cross join lateral (
+            (
+                select * from unnest(first_facets, second_facets) as facet (first_facet, second_facet)
+                except
+                select * from unnest(old_first_facets, old_second_facets) as facet
             )
-        ] as days
-        from analytics_daily_members as later
-        where later.scope = p_scope and later.owner = changed.owner and later.member = changed.member
-            and later.day > p_day and later.day <= p_day + 90
-    ) as later
-    cross join lateral unnest(later.days) as next_day (day)
-    -- Of the newest day, the usual one, nobody is seen later: one look instead of one a member.
-    where next_day.day is not null and exists (
-        select from analytics_daily_members as newer
-        where newer.scope = p_scope and newer.owner = any (p_owners) and newer.day > p_day
-    );
+            union all
+            (
+                select * from unnest(old_first_facets, old_second_facets) as facet
+                except
+                select * from unnest(first_facets, second_facets) as facet
+            )
+        ) as facet
+    ), later as (
+        select distinct moved.owner, next_day.day
+        from moved
+        cross join lateral (
+            select array[
+                min(members.day),
+                min(members.day) filter (where facet.first_facet = moved.first_facet),
+                min(members.day) filter (where facet.second_facet = moved.second_facet),
+                min(members.day) filter (
+                    where (facet.first_facet, facet.second_facet) = (moved.first_facet, moved.second_facet)
+                )
+            ] as days
+            from analytics_daily_members as members
+            cross join lateral unnest(members.first_facets, members.second_facets) as facet (first_facet, second_facet)
+            where (members.scope, members.owner, members.member) = (moved.scope, moved.owner, moved.member)
+                and members.day - p_day between 1 and 90
+        ) as later
+        cross join lateral unnest(later.days) as next_day (day)
+        -- Of the newest day, the usual one, nobody is seen later: one look instead of one a member.
+        where next_day.day is not null and exists (
+            select from analytics_daily_members as newer
+            where newer.scope = any (scopes) and newer.owner = any (p_owners) and newer.day > p_day
+        )
+    )
+    select
+        array(
+            select row(
+                level, owner, first_facet, second_facet, counted.counted, clicks, sessions_started, null, null
+            )::analytics_day
+            from counted
+        ),
+        array_agg(later.owner), array_agg(later.day)
+    into counts, later_owners, later_days
+    from later;
+end
 $$;
 
--- newcomers[k + 1]: members of the day not seen in the k days before, at the levels asked for: 'all', by the 'first'
--- facet, by the 'second', by 'both'.
-create function analytics_newcomers(p_scope text, p_owners text[], p_day date, p_levels text[])
-returns table (owner text, level text, first_facet text, second_facet text, newcomers integer[])
-language sql
+create aggregate analytics_joined(integer[]) (sfunc = array_cat, stype = integer[]);
+
+-- newcomers[k + 1]: members of the day not seen in the k days before, k from 0 to 90. A facet that is not of the level
+-- is ''.
+create function analytics_newcomers(p_scope analytics_scope, p_owners text[], p_day date, p_levels text[])
+returns table (level text, owner text, first_facet text, second_facet text, newcomers integer[])
+language plpgsql
 stable
 as $$
-    with seen as materialized (
+#variable_conflict use_column
+begin
+    return query
+    with present as materialized (
+        select owner, member, first_facets, second_facets
+        from analytics_daily_members
+        where scope = p_scope and day = p_day and owner = any (p_owners)
+    ), earlier as (
         select
-            members.owner, level, members.member,
-            case when level in ('first', 'both') then members.first_facet end as first_facet,
-            case when level in ('second', 'both') then members.second_facet end as second_facet
-        from analytics_daily_members as members
-        cross join unnest(p_levels) as level
-        where members.scope = p_scope and members.owner = any (p_owners) and members.day = p_day
-        group by 1, 2, 3, 4, 5
-    ), absences as (
-        select
-            seen.owner, seen.level, seen.first_facet, seen.second_facet,
-            coalesce(p_day - previous.day, 91) as days_away, count(*) as members
-        from seen
-        cross join lateral (
-            select max(earlier.day) as day
-            from analytics_daily_members as earlier
-            where earlier.scope = p_scope and earlier.owner = seen.owner and earlier.member = seen.member
-                and earlier.day < p_day and earlier.day >= p_day - 90
-                and (seen.level not in ('first', 'both') or earlier.first_facet is not distinct from seen.first_facet)
-                and (seen.level not in ('second', 'both') or earlier.second_facet is not distinct from seen.second_facet)
-        ) as previous
-        group by 1, 2, 3, 4, 5
-    ), dense as (
-        select owner, level, first_facet, second_facet, k, sum(members) as members
+            level, owner, member,
+            case when level in ('first', 'both') then first_facet else '' end as first_facet,
+            case when level in ('second', 'both') then second_facet else '' end as second_facet,
+            p_day - max(day) as days_away
         from (
-            select owner, level, first_facet, second_facet, days_away - 1 as k, members from absences
-            union all
-            select keys.*, k, 0
-            from (select distinct owner, level, first_facet, second_facet from absences) as keys
-            cross join generate_series(0, 90) as k
-        ) as filled
+            select members.owner, members.member, members.day, facet.first_facet, facet.second_facet
+            from present
+            join analytics_daily_members as members
+                on members.scope = p_scope
+                and (members.owner, members.member) = (present.owner, present.member)
+                -- Not day > p_day - 91: by the key, however little the planner knows, not by the index of days.
+                and p_day - members.day between 1 and 90
+            cross join lateral unnest(members.first_facets, members.second_facets) as facet (first_facet, second_facet)
+        ) as appearance
+        cross join unnest(p_levels) as level
         group by 1, 2, 3, 4, 5
-    )
-    select owner, level, first_facet, second_facet, array_agg(members order by k)
-    from (
+    ), counted as materialized (
+        select level, owner, first_facet, second_facet, coalesce(days_away, 91) as days_away, count(*) as members
+        from (
+            -- Of a member that is there with a facet more than once, the first time.
+            select
+                level, owner, member,
+                case when level in ('first', 'both') then first_facet else '' end as first_facet,
+                case when level in ('second', 'both') then second_facet else '' end as second_facet
+            from present
+            cross join lateral unnest(first_facets, second_facets)
+                with ordinality as facet (first_facet, second_facet, place)
+            cross join unnest(p_levels) as level
+            where case level
+                when 'all' then place = 1
+                when 'first' then place = array_position(first_facets, first_facet)
+                when 'second' then place = array_position(second_facets, second_facet)
+                else true
+            end
+        ) as now
+        left join earlier using (level, owner, member, first_facet, second_facet)
+        group by 1, 2, 3, 4, 5
+    ), stretch as (
+        -- From one absence that occurs to the next, newcomers stay the same.
         select
-            owner, level, first_facet, second_facet, k,
-            (sum(members) over (partition by owner, level, first_facet, second_facet order by k desc))::integer as members
-        from dense
-    ) as cumulated
+            level, owner, first_facet, second_facet, days_away,
+            days_away - lag(days_away, 1, 0) over longer as days,
+            (sum(members) over (longer rows between current row and unbounded following))::integer as newcomers
+        from counted
+        window longer as (partition by level, owner, first_facet, second_facet order by days_away)
+    )
+    select
+        level, owner, first_facet, second_facet,
+        analytics_joined(array_fill(newcomers, array[days]) order by days_away) || array_fill(0, array[91 - max(days_away)])
+    from stretch
     group by 1, 2, 3, 4;
+end
+$$;
+
+-- A day's counts together with its newcomers.
+create function analytics_days(p_kind text, p_owners text[], p_day date, p_counts analytics_day[])
+returns setof analytics_day
+language plpgsql
+stable
+as $$
+#variable_conflict use_column
+begin
+    -- Grouped, not joined: how many newcomers there are no planner knows, and it would try them one by one.
+    return query
+    select
+        level, owner, first_facet, second_facet, max(counted), max(clicks), max(sessions_started),
+        max(newcomer_visitors), max(newcomer_sessions)
+    from (
+        select * from unnest(p_counts)
+        union all
+        select
+            level, owner, first_facet, second_facet, null, null, null,
+            case when scope = 'event visitors' then newcomers end, case when scope <> 'event visitors' then newcomers end
+        from unnest(analytics_scopes(p_kind)) as scope
+        cross join lateral analytics_newcomers(scope, p_owners, p_day, analytics_levels(p_kind))
+    ) as part
+    group by 1, 2, 3, 4
+    having max(counted) is not null;
+end
 $$;
 
 -- Events by day: takes up to p_limit marks.
@@ -296,6 +447,9 @@ create function aggregate_analytics_days(
 )
 language plpgsql
 security definer
+set plan_cache_mode = force_custom_plan
+set work_mem = '128MB'
+set jit = off
 as $$
 declare
     floor timestamptz := start_analytics_aggregation('days');
@@ -306,9 +460,9 @@ declare
     days date[];
     today_projects text[];
     today date;
+    replaced record;
     later_projects text[];
     later_days date[];
-    changed bigint;
 begin
     with marks as (
         delete from analytics_dirty_days
@@ -324,27 +478,39 @@ begin
     into taken, buckets, projects, days
     from dirty;
 
-    -- All members first: a day's newcomers rest on the days before it.
+    -- Oldest first: a day's newcomers rest on the members of the days before it.
+    written := 0;
     for today, today_projects in
         select day, array_agg(project_id) from unnest(projects, days) as dirty (project_id, day) group by day order by day
     loop
-        select array_agg(owner), array_agg(day) into later_projects, later_days
-        from (
-            select owner, day from replace_analytics_members('event visitors', today_projects, today)
-            union
-            select owner, day from replace_analytics_members('event sessions', today_projects, today)
-        ) as later;
-        projects := projects || later_projects;
-        days := days || later_days;
+        replaced := replace_analytics_members('days', today_projects, today);
+        later_projects := later_projects || replaced.later_owners;
+        later_days := later_days || replaced.later_days;
+        written := written + write_analytics_event_days(today_projects, today, replaced.counts);
     end loop;
-
-    written := 0;
     for today, today_projects in
-        select day, array_agg(distinct project_id)
-        from unnest(projects, days) as dirty (project_id, day) group by day order by day
+        select day, array_agg(project_id)
+        from (
+            select * from unnest(later_projects, later_days) as later (project_id, day)
+            except
+            select * from unnest(projects, days)
+        ) as later
+        group by day
     loop
-        changed := write_analytics_event_days(today_projects, today);
-        written := written + changed;
+        written := written + write_analytics_event_days(today_projects, today, array(
+            select row(level, project_id, event_type, event_label, event_count, 0, 0, null, null)::analytics_day
+            from (
+                select 'both' as level, project_id, event_type, coalesce(event_label, '') as event_label, event_count
+                from analytics_events_daily_agg
+                where project_id = any (today_projects) and day = today
+                union all
+                select
+                    case when event_type is null then 'all' else 'first' end, project_id, coalesce(event_type, ''), '',
+                    event_count
+                from analytics_events_daily_totals
+                where project_id = any (today_projects) and day = today
+            ) as stored
+        ));
     end loop;
 
     perform note_analytics_progress('days', case when taken < p_limit then until else '-infinity' end, 0);
@@ -352,44 +518,27 @@ end
 $$;
 
 -- Makes some projects' rows of a day what raw rows and members say; answers with how many rows that changed.
-create function write_analytics_event_days(p_projects text[], p_day date)
+create function write_analytics_event_days(p_projects text[], p_day date, p_counts analytics_day[])
 returns bigint
 language plpgsql
 as $$
 declare
+    days analytics_day[] := array(select computed from analytics_days('days', p_projects, p_day, p_counts) as computed);
     by_label bigint;
     totals bigint;
 begin
-    with counted as materialized (
-        select project_id, event_type, nullif(event_label, '') as event_label, count(*) as event_count
-        from analytics_events
-        where project_id = any (p_projects)
-            and created_at >= p_day::timestamp at time zone 'UTC'
-            and created_at < (p_day + 1)::timestamp at time zone 'UTC'
-        group by 1, 2, 3
-    ), newcomers as materialized (
-        select owner, first_facet, second_facet,
-            max(newcomers) filter (where scope = 'event visitors') as visitors,
-            max(newcomers) filter (where scope = 'event sessions') as sessions
-        from unnest(array['event visitors', 'event sessions']) as scope
-        cross join analytics_newcomers(scope, p_projects, p_day, array['both'])
-        group by 1, 2, 3
-    ), wanted as (
-        select
-            counted.project_id, counted.event_type, counted.event_label, counted.event_count,
-            newcomers.visitors, newcomers.sessions
-        from counted
-        left join newcomers
-            on (newcomers.owner, newcomers.first_facet) = (counted.project_id, counted.event_type)
-            and newcomers.second_facet is not distinct from counted.event_label
+    with wanted as (
+        select owner as project_id, first_facet as event_type, nullif(second_facet, '') as event_label,
+            counted as event_count, newcomer_visitors, newcomer_sessions
+        from unnest(days) where level = 'both'
         union all
-        select stored.project_id, stored.event_type, stored.event_label, null, null, null
-        from analytics_events_daily_agg as stored
-        where stored.project_id = any (p_projects) and stored.day = p_day and not exists (
-            select from counted
-            where (counted.project_id, counted.event_type) = (stored.project_id, stored.event_type)
-                and counted.event_label is not distinct from stored.event_label
-        )
+        select *, null, null, null
+        from (
+            select project_id, event_type, event_label from analytics_events_daily_agg
+            where project_id = any (p_projects) and day = p_day
+            except
+            select owner, first_facet, nullif(second_facet, '') from unnest(days) where level = 'both'
+        ) as stale
     )
     merge into analytics_events_daily_agg as stored
     using wanted
@@ -399,43 +548,30 @@ begin
     when matched and wanted.event_count is null then delete
     when matched
         and (stored.event_count, stored.newcomer_visitors, stored.newcomer_sessions)
-        is distinct from (wanted.event_count, wanted.visitors, wanted.sessions)
+        is distinct from (wanted.event_count, wanted.newcomer_visitors, wanted.newcomer_sessions)
     then update set
-        event_count = wanted.event_count, newcomer_visitors = wanted.visitors,
-        newcomer_sessions = wanted.sessions, updated_at = now()
+        event_count = wanted.event_count, newcomer_visitors = wanted.newcomer_visitors,
+        newcomer_sessions = wanted.newcomer_sessions, updated_at = now()
     when not matched then insert
         (project_id, event_type, event_label, day, event_count, newcomer_visitors, newcomer_sessions)
         values (
             wanted.project_id, wanted.event_type, wanted.event_label, p_day,
-            wanted.event_count, wanted.visitors, wanted.sessions
+            wanted.event_count, wanted.newcomer_visitors, wanted.newcomer_sessions
         );
     get diagnostics by_label = row_count;
 
-    -- Counts add up from the rows just written; uniques do not.
-    with counted as materialized (
-        select project_id, event_type, sum(event_count) as event_count
-        from analytics_events_daily_agg
-        where project_id = any (p_projects) and day = p_day
-        group by grouping sets ((project_id), (project_id, event_type))
-    ), newcomers as materialized (
-        select owner, first_facet,
-            max(newcomers) filter (where scope = 'event visitors') as visitors,
-            max(newcomers) filter (where scope = 'event sessions') as sessions
-        from unnest(array['event visitors', 'event sessions']) as scope
-        cross join analytics_newcomers(scope, p_projects, p_day, array['all', 'first'])
-        group by 1, 2
-    ), wanted as (
-        select counted.project_id, counted.event_type, counted.event_count, newcomers.visitors, newcomers.sessions
-        from counted
-        left join newcomers
-            on newcomers.owner = counted.project_id and newcomers.first_facet is not distinct from counted.event_type
+    with wanted as (
+        select owner as project_id, nullif(first_facet, '') as event_type,
+            counted as event_count, newcomer_visitors, newcomer_sessions
+        from unnest(days) where level in ('all', 'first')
         union all
-        select stored.project_id, stored.event_type, null, null, null
-        from analytics_events_daily_totals as stored
-        where stored.project_id = any (p_projects) and stored.day = p_day and not exists (
-            select from counted
-            where counted.project_id = stored.project_id and counted.event_type is not distinct from stored.event_type
-        )
+        select *, null, null, null
+        from (
+            select project_id, event_type from analytics_events_daily_totals
+            where project_id = any (p_projects) and day = p_day
+            except
+            select owner, nullif(first_facet, '') from unnest(days) where level in ('all', 'first')
+        ) as stale
     )
     merge into analytics_events_daily_totals as stored
     using wanted
@@ -444,14 +580,15 @@ begin
     when matched and wanted.event_count is null then delete
     when matched
         and (stored.event_count, stored.newcomer_visitors, stored.newcomer_sessions)
-        is distinct from (wanted.event_count, wanted.visitors, wanted.sessions)
+        is distinct from (wanted.event_count, wanted.newcomer_visitors, wanted.newcomer_sessions)
     then update set
-        event_count = wanted.event_count, newcomer_visitors = wanted.visitors,
-        newcomer_sessions = wanted.sessions, updated_at = now()
+        event_count = wanted.event_count, newcomer_visitors = wanted.newcomer_visitors,
+        newcomer_sessions = wanted.newcomer_sessions, updated_at = now()
     when not matched then insert
         (project_id, event_type, day, event_count, newcomer_visitors, newcomer_sessions)
         values (
-            wanted.project_id, wanted.event_type, p_day, wanted.event_count, wanted.visitors, wanted.sessions
+            wanted.project_id, wanted.event_type, p_day,
+            wanted.event_count, wanted.newcomer_visitors, wanted.newcomer_sessions
         );
     get diagnostics totals = row_count;
     return by_label + totals;

@@ -7,6 +7,9 @@ create function aggregate_analytics_cards(
 )
 language plpgsql
 security definer
+set plan_cache_mode = force_custom_plan
+set work_mem = '128MB'
+set jit = off
 as $$
 declare
     floor timestamptz := start_analytics_aggregation('cards');
@@ -15,9 +18,9 @@ declare
     days date[];
     today_cards text[];
     today date;
+    replaced record;
     later_cards text[];
     later_days date[];
-    changed bigint;
 begin
     with marks as (
         delete from analytics_dirty_cards
@@ -36,23 +39,46 @@ begin
     from unnest(cards, days) as dirty (user_code, day)
     where day >= (floor at time zone 'UTC')::date;
 
-    -- All members first: a day's newcomers rest on the days before it.
+    -- Oldest first: a day's newcomers rest on the members of the days before it.
+    written := 0;
     for today, today_cards in
         select day, array_agg(user_code) from unnest(cards, days) as dirty (user_code, day) group by day order by day
     loop
-        select array_agg(owner), array_agg(day) into later_cards, later_days
-        from replace_analytics_members('card sessions', today_cards, today);
-        cards := cards || later_cards;
-        days := days || later_days;
+        replaced := replace_analytics_members('cards', today_cards, today);
+        later_cards := later_cards || replaced.later_owners;
+        later_days := later_days || replaced.later_days;
+        written := written
+            + write_analytics_card_days(today_cards, today, replaced.counts)
+            + write_analytics_card_parts(today_cards, today);
     end loop;
-
-    written := 0;
     for today, today_cards in
-        select day, array_agg(distinct user_code)
-        from unnest(cards, days) as dirty (user_code, day) group by day order by day
+        select day, array_agg(user_code)
+        from (
+            select * from unnest(later_cards, later_days) as later (user_code, day)
+            except
+            select * from unnest(cards, days)
+        ) as later
+        group by day
     loop
-        changed := write_analytics_card_days(today_cards, today) + write_analytics_card_parts(today_cards, today);
-        written := written + changed;
+        written := written + write_analytics_card_days(today_cards, today, array(
+            select row(
+                level, user_code, share_code, contact_id, page_views, clicks, sessions_started, null, null
+            )::analytics_day
+            from (
+                select 'all' as level, user_code, '' as share_code, '' as contact_id,
+                    page_views, clicks, sessions_started
+                from analytics_daily_user_stats
+                where user_code = any (today_cards) and date = today
+                union all
+                select 'first', user_code, coalesce(share_code, ''), '', page_views, clicks, sessions_started
+                from analytics_daily_group_stats
+                where user_code = any (today_cards) and date = today
+                union all
+                select 'second', user_code, '', coalesce(contact_id, ''), page_views, clicks, sessions_started
+                from analytics_daily_contact_stats
+                where user_code = any (today_cards) and date = today
+            ) as stored
+        ));
     end loop;
 
     perform note_analytics_progress(
@@ -89,61 +115,27 @@ as $$
     select (select count(*) from page_views) + (select count(*) from clicks) + (select count(*) from sessions);
 $$;
 
-create type analytics_card_day as (
-    level text,                            -- 'all': by card; 'first': by group; 'second': by contact
-    user_code text,
-    share_code text,
-    contact_id text,
-    page_views bigint,
-    clicks bigint,
-    sessions_started bigint,
-    newcomer_sessions integer[]
-);
-
--- What a day's rows of the three tables with uniques must be.
-create function analytics_card_days(p_user_codes text[], p_day date)
-returns setof analytics_card_day
-language sql
-stable
-as $$
-    with counted as (
-        select
-            case when grouping(share_code) = 0 then 'first' when grouping(contact_id) = 0 then 'second' else 'all' end as level,
-            user_code, share_code, contact_id,
-            count(*) filter (where action = 'page view') as page_views,
-            count(*) filter (where action = 'click') as clicks,
-            count(distinct session_id) filter (where action = 'start') as sessions_started
-        from analytics_card_actions(p_user_codes, p_day)
-        group by grouping sets ((user_code), (user_code, share_code), (user_code, contact_id))
-    )
-    select
-        counted.level, counted.user_code, counted.share_code, counted.contact_id,
-        counted.page_views, counted.clicks, counted.sessions_started, newcomers.newcomers
-    from counted
-    left join analytics_newcomers('card sessions', p_user_codes, p_day, array['all', 'first', 'second']) as newcomers
-        on newcomers.owner = counted.user_code and newcomers.level = counted.level
-        and newcomers.first_facet is not distinct from counted.share_code
-        and newcomers.second_facet is not distinct from counted.contact_id;
-$$;
-
 -- Makes some cards' rows of a day, by card, group and contact, what raw rows and members say.
-create function write_analytics_card_days(p_user_codes text[], p_day date)
+create function write_analytics_card_days(p_user_codes text[], p_day date, p_counts analytics_day[])
 returns bigint
 language plpgsql
 as $$
 declare
-    days analytics_card_day[] := array(select computed from analytics_card_days(p_user_codes, p_day) as computed);
+    days analytics_day[] := array(select computed from analytics_days('cards', p_user_codes, p_day, p_counts) as computed);
     by_card bigint;
     by_group bigint;
     by_contact bigint;
 begin
     with wanted as (
-        select user_code, page_views, clicks, sessions_started, newcomer_sessions from unnest(days) where level = 'all'
+        select owner as user_code, counted as page_views, clicks, sessions_started, newcomer_sessions
+        from unnest(days) where level = 'all'
         union all
-        select user_code, null, null, null, null from analytics_daily_user_stats as stored
-        where user_code = any (p_user_codes) and date = p_day and not exists (
-            select from unnest(days) as computed where level = 'all' and computed.user_code = stored.user_code
-        )
+        select *, null, null, null, null
+        from (
+            select user_code from analytics_daily_user_stats where user_code = any (p_user_codes) and date = p_day
+            except
+            select owner from unnest(days) where level = 'all'
+        ) as stale
     )
     merge into analytics_daily_user_stats as stored
     using wanted
@@ -162,15 +154,17 @@ begin
     get diagnostics by_card = row_count;
 
     with wanted as (
-        select user_code, share_code, page_views, clicks, sessions_started, newcomer_sessions
+        select owner as user_code, nullif(first_facet, '') as share_code,
+            counted as page_views, clicks, sessions_started, newcomer_sessions
         from unnest(days) where level = 'first'
         union all
-        select user_code, share_code, null, null, null, null from analytics_daily_group_stats as stored
-        where user_code = any (p_user_codes) and date = p_day and not exists (
-            select from unnest(days) as computed
-            where level = 'first' and computed.user_code = stored.user_code
-                and computed.share_code is not distinct from stored.share_code
-        )
+        select *, null, null, null, null
+        from (
+            select user_code, share_code from analytics_daily_group_stats
+            where user_code = any (p_user_codes) and date = p_day
+            except
+            select owner, nullif(first_facet, '') from unnest(days) where level = 'first'
+        ) as stale
     )
     merge into analytics_daily_group_stats as stored
     using wanted
@@ -191,15 +185,17 @@ begin
     get diagnostics by_group = row_count;
 
     with wanted as (
-        select user_code, contact_id, page_views, clicks, sessions_started, newcomer_sessions
+        select owner as user_code, nullif(second_facet, '') as contact_id,
+            counted as page_views, clicks, sessions_started, newcomer_sessions
         from unnest(days) where level = 'second'
         union all
-        select user_code, contact_id, null, null, null, null from analytics_daily_contact_stats as stored
-        where user_code = any (p_user_codes) and date = p_day and not exists (
-            select from unnest(days) as computed
-            where level = 'second' and computed.user_code = stored.user_code
-                and computed.contact_id is not distinct from stored.contact_id
-        )
+        select *, null, null, null, null
+        from (
+            select user_code, contact_id from analytics_daily_contact_stats
+            where user_code = any (p_user_codes) and date = p_day
+            except
+            select owner, nullif(second_facet, '') from unnest(days) where level = 'second'
+        ) as stale
     )
     merge into analytics_daily_contact_stats as stored
     using wanted
@@ -232,19 +228,24 @@ declare
     targets bigint;
 begin
     with counted as materialized (
-        select user_code, share_code, contact_id, page_type, count(*) as page_views
-        from analytics_card_actions(p_user_codes, p_day) where action = 'page view'
-        group by user_code, share_code, contact_id, page_type
+        select
+            user_code, nullif(share_code, '') as share_code, nullif(contact_id, '') as contact_id, page_type,
+            count(*) as page_views
+        from analytics_page_views
+        where user_code = any (p_user_codes)
+            and viewed_at >= p_day::timestamp at time zone 'UTC'
+            and viewed_at < (p_day + 1)::timestamp at time zone 'UTC'
+        group by 1, 2, 3, 4
     ), wanted as (
         select * from counted
         union all
-        select user_code, share_code, contact_id, page_type, null from analytics_daily_page_stats as stored
-        where user_code = any (p_user_codes) and date = p_day and not exists (
-            select from counted
-            where (counted.user_code, counted.page_type) = (stored.user_code, stored.page_type)
-                and counted.share_code is not distinct from stored.share_code
-                and counted.contact_id is not distinct from stored.contact_id
-        )
+        select *, null
+        from (
+            select user_code, share_code, contact_id, page_type from analytics_daily_page_stats
+            where user_code = any (p_user_codes) and date = p_day
+            except
+            select user_code, share_code, contact_id, page_type from counted
+        ) as stale
     )
     merge into analytics_daily_page_stats as stored
     using wanted
@@ -259,21 +260,24 @@ begin
     get diagnostics pages = row_count;
 
     with counted as materialized (
-        select user_code, share_code, contact_id, click_category, click_target, count(*) as clicks
-        from analytics_card_actions(p_user_codes, p_day) where action = 'click'
-        group by user_code, share_code, contact_id, click_category, click_target
+        select
+            user_code, nullif(share_code, '') as share_code, nullif(contact_id, '') as contact_id,
+            click_category, nullif(click_target, '') as click_target, count(*) as clicks
+        from analytics_clicks
+        where user_code = any (p_user_codes)
+            and clicked_at >= p_day::timestamp at time zone 'UTC'
+            and clicked_at < (p_day + 1)::timestamp at time zone 'UTC'
+        group by 1, 2, 3, 4, 5
     ), wanted as (
         select * from counted
         union all
-        select user_code, share_code, contact_id, click_category, click_target, null
-        from analytics_daily_click_targets as stored
-        where user_code = any (p_user_codes) and date = p_day and not exists (
-            select from counted
-            where (counted.user_code, counted.click_category) = (stored.user_code, stored.click_category)
-                and counted.click_target is not distinct from stored.click_target
-                and counted.share_code is not distinct from stored.share_code
-                and counted.contact_id is not distinct from stored.contact_id
-        )
+        select *, null
+        from (
+            select user_code, share_code, contact_id, click_category, click_target from analytics_daily_click_targets
+            where user_code = any (p_user_codes) and date = p_day
+            except
+            select user_code, share_code, contact_id, click_category, click_target from counted
+        ) as stale
     )
     merge into analytics_daily_click_targets as stored
     using wanted

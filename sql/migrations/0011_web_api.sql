@@ -239,11 +239,14 @@ begin
         from live_members
         where not exists (
             select from analytics_daily_members as earlier
-            where earlier.scope = live_members.scope and earlier.owner = p_project_id
+            where earlier.scope = live_members.scope::analytics_scope and earlier.owner = p_project_id
                 and earlier.member = live_members.member
                 and earlier.day >= p_from and earlier.day < live_from
-                and (level = 'all' or earlier.first_facet = live_members.event_type)
-                and (level <> 'label' or earlier.second_facet is not distinct from live_members.event_label)
+                and (level = 'all' or exists (
+                    select from unnest(earlier.first_facets, earlier.second_facets) as facet (event_type, event_label)
+                    where facet.event_type = live_members.event_type
+                        and (level <> 'label' or facet.event_label = coalesce(live_members.event_label, ''))
+                ))
         )
         group by 1, 2, 3
     ), parts as (

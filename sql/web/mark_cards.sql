@@ -27,4 +27,5 @@ from (
     select owner, day from analytics_daily_members where scope = 'card sessions'
 ) as known
 where day >= %(from)s::date and day < %(to)s::date
-    and day >= (select (raw_floor at time zone 'UTC')::date from analytics_retention);
+    and day >= (select (raw_floor at time zone 'UTC')::date from analytics_retention)
+order by day, user_code;

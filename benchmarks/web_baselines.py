@@ -5,6 +5,12 @@ RAW_TABLES = ("analytics_events", "analytics_sessions", "analytics_page_views", 
 
 COUNT_EVENTS = "select count(*) from analytics_events"
 COUNT_ALL = "select " + " + ".join(f"(select count(*) from {table})" for table in RAW_TABLES)
+COUNT_ALL_SINCE = (
+    "select (select count(*) from analytics_events where created_at >= %s)"
+    " + (select count(*) from analytics_sessions where first_seen >= %s)"
+    " + (select count(*) from analytics_page_views where viewed_at >= %s)"
+    " + (select count(*) from analytics_clicks where clicked_at >= %s)"
+)
 COUNT_EVENTS_BETWEEN = "select count(*) from analytics_events where created_at >= %(from)s and created_at < %(to)s"
 
 # Its unique key takes every null label for another one, and its uniques do not add up: it does less than ours.

@@ -1,6 +1,5 @@
 """A small project of ten days behind the simulator's HTTP, a database, and the definitions over both."""
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -9,7 +8,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.test_utils import create_test_daemon_workspace_context, instance_for_test
 from dagster._core.workspace.load_target import ModuleTarget
 
@@ -24,6 +22,7 @@ from mixpanel_pipeline.subscribers.build import build_event_sync, build_profile_
 from mixpanel_pipeline.subscribers.event_sync import EventSync
 from mixpanel_pipeline.subscribers.profile_sync import ProfileSync
 from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline_tests.dagster.loaded_definitions import forget_definitions
 from mixpanel_pipeline_tests.dagster.user_interface import UserInterface
 from mixpanel_pipeline_tests.web.site import OLDEST
 from mixpanel_pipeline_tests.workbench import IMPATIENT, PROJECT_ID, SECRET, USERNAME, NoBudget
@@ -106,9 +105,7 @@ def environment(
 def fresh_definitions(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The next run in this process imports the definitions with this test's environment, as a new process does."""
     assert environment
-    monkeypatch.delitem(sys.modules, "mixpanel_pipeline.definitions", raising=False)
-    ReconstructableJob.get_definition.cache_clear()  # pyright: ignore[reportFunctionMemberAccess]
-    ReconstructableJob.get_repository_definition.cache_clear()  # pyright: ignore[reportFunctionMemberAccess]
+    forget_definitions(monkeypatch)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from mixpanel_pipeline.lake.calendar import days_between
 from mixpanel_pipeline.settings import load_settings
 from mixpanel_pipeline.simulator import Project, SimulatorServer
 from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline_tests.dagster.loaded_definitions import forget_definitions
 from mixpanel_pipeline_tests.workbench import (
     PROJECT_ID,
     SECRET,
@@ -162,6 +163,7 @@ def environment(
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    forget_definitions(monkeypatch)
     return {**variables, **prepare_dagster_home(load_settings(), database_url)}
 
 

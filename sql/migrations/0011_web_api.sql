@@ -232,22 +232,33 @@ begin
             values ('event visitors', visitor_id), ('event sessions', session_id)
         ) as seen (scope, member)
         cross join unnest(array['all', 'type', 'label']) as level
+    ), seen_before as (
+        select live_member.scope, member, facet.event_type, nullif(facet.event_label, '') as event_label
+        from (select distinct scope, member from live_members) as live_member
+        join analytics_daily_members as earlier using (member)
+        cross join lateral unnest(first_facets, second_facets) as facet (event_type, event_label)
+        where earlier.scope = live_member.scope::analytics_scope and earlier.owner = p_project_id
+            and earlier.day >= p_from and earlier.day < live_from
     ), live_newcomers as (
+        -- Grouped, not looked up one by one: a member may have thousands of labels on each of many days.
         select level, event_type, event_label,
             count(*) filter (where scope = 'event visitors') as visitors,
             count(*) filter (where scope = 'event sessions') as sessions
-        from live_members
-        where not exists (
-            select from analytics_daily_members as earlier
-            where earlier.scope = live_members.scope::analytics_scope and earlier.owner = p_project_id
-                and earlier.member = live_members.member
-                and earlier.day >= p_from and earlier.day < live_from
-                and (level = 'all' or exists (
-                    select from unnest(earlier.first_facets, earlier.second_facets) as facet (event_type, event_label)
-                    where facet.event_type = live_members.event_type
-                        and (level <> 'label' or facet.event_label = coalesce(live_members.event_label, ''))
-                ))
-        )
+        from (
+            select scope, member, level, event_type, event_label
+            from (
+                select scope, member, level, event_type, event_label, true as live from live_members
+                union all
+                select scope, member, level,
+                    case when level <> 'all' then event_type end,
+                    case when level = 'label' then event_label end,
+                    false
+                from seen_before
+                cross join unnest(array['all', 'type', 'label']) as level
+            ) as member_seen
+            group by 1, 2, 3, 4, 5
+            having bool_and(live)
+        ) as newcomer
         group by 1, 2, 3
     ), parts as (
         select 'label' as level, event_type, event_label, event_count,
@@ -278,7 +289,7 @@ end
 $$;
 
 -- A card's views, clicks and exact unique sessions of the days from p_from to before p_to: for 'all', by 'group' and
--- by 'contact'.
+-- by 'contact'. Days whose aggregates may still lack rows are read from the raw tables, as above.
 create function analytics_card_totals(p_user_code text, p_from date, p_to date)
 returns table (
     level text, share_code text, contact_id text,
@@ -288,14 +299,67 @@ language plpgsql
 stable
 as $$
 #variable_conflict use_column
+declare
+    live_from date;
+    live_start timestamptz;
+    live_end timestamptz := p_to::timestamp at time zone 'UTC';
 begin
     if p_from is null or p_to is null or p_to - p_from not between 1 and 91 then
         raise exception using
             errcode = 'invalid_parameter_value',
             message = format('analytics_card_totals: expected 1 to 91 days, got %s to before %s', p_from, p_to);
     end if;
+    select case when isfinite(aggregated_until) then least(p_to, greatest(p_from, (aggregated_until at time zone 'UTC')::date)) else p_from end
+    into strict live_from
+    from analytics_progress where aggregate = 'cards';
+    live_start := live_from::timestamp at time zone 'UTC';
+
     return query
-    with parts as (
+    with live as materialized (
+        select 'page view' as action, viewed_at as at, session_id,
+            nullif(share_code, '') as share_code, nullif(contact_id, '') as contact_id
+        from analytics_page_views
+        where user_code = p_user_code and viewed_at >= live_start and viewed_at < live_end
+        union all
+        select 'click', clicked_at, session_id, nullif(share_code, ''), nullif(contact_id, '')
+        from analytics_clicks
+        where user_code = p_user_code and clicked_at >= live_start and clicked_at < live_end
+        union all
+        select 'start', first_seen, session_id, nullif(share_code, ''), nullif(contact_id, '')
+        from analytics_sessions
+        where user_code = p_user_code and first_seen >= live_start and first_seen < live_end
+    ), live_by_level as materialized (
+        select
+            level, action, (at at time zone 'UTC')::date as day, session_id,
+            case level when 'group' then share_code end as share_code,
+            case level when 'contact' then contact_id end as contact_id
+        from live
+        cross join unnest(array['all', 'group', 'contact']) as level
+    ), seen_before as (
+        select member as session_id, nullif(facet.share_code, '') as share_code, nullif(facet.contact_id, '') as contact_id
+        from (select distinct session_id from live) as live_session
+        join analytics_daily_members as earlier on earlier.member = live_session.session_id
+        cross join lateral unnest(first_facets, second_facets) as facet (share_code, contact_id)
+        where earlier.scope = 'card sessions' and earlier.owner = p_user_code
+            and earlier.day >= p_from and earlier.day < live_from
+    ), live_newcomers as (
+        select level, share_code, contact_id, count(*) as sessions
+        from (
+            select session_id, level, share_code, contact_id
+            from (
+                select session_id, level, share_code, contact_id, true as live from live_by_level
+                union all
+                select session_id, level,
+                    case level when 'group' then share_code end, case level when 'contact' then contact_id end,
+                    false
+                from seen_before
+                cross join unnest(array['all', 'group', 'contact']) as level
+            ) as session_seen
+            group by 1, 2, 3, 4
+            having bool_and(live)
+        ) as newcomer
+        group by 1, 2, 3
+    ), stored as (
         select 'all' as level, null as share_code, null as contact_id, date,
             page_views, clicks, sessions_started, newcomer_sessions
         from analytics_daily_user_stats where user_code = p_user_code
@@ -305,12 +369,23 @@ begin
         union all
         select 'contact', null, contact_id, date, page_views, clicks, sessions_started, newcomer_sessions
         from analytics_daily_contact_stats where user_code = p_user_code
+    ), parts as (
+        select level, share_code, contact_id, page_views, clicks, sessions_started,
+            newcomer_sessions[date - p_from + 1] as sessions
+        from stored
+        where date >= p_from and date < live_from
+        union all
+        select level, share_code, contact_id,
+            count(*) filter (where action = 'page view'), count(*) filter (where action = 'click'),
+            count(distinct (day, session_id)) filter (where action = 'start'), 0
+        from live_by_level
+        group by 1, 2, 3
+        union all
+        select level, share_code, contact_id, 0, 0, 0, sessions from live_newcomers
     )
     select level, share_code, contact_id,
-        sum(page_views)::bigint, sum(clicks)::bigint, sum(sessions_started)::bigint,
-        sum(newcomer_sessions[date - p_from + 1])::bigint
+        sum(page_views)::bigint, sum(clicks)::bigint, sum(sessions_started)::bigint, sum(sessions)::bigint
     from parts
-    where date >= p_from and date < p_to
     group by 1, 2, 3
     order by 1, 2, 3;
 end

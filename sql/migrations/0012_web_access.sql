@@ -200,6 +200,12 @@ create policy own_members on analytics_daily_members for select to authenticated
 );
 create policy everybody_signed_in on analytics_progress for select to authenticated using (true);
 
+-- Which hours of theirs wait to be aggregated, so that a dashboard counts those from the raw rows.
+grant select (project_id, hour_bucket) on analytics_dirty_hours to authenticated;
+create policy own_projects on analytics_dirty_hours for select to authenticated using (
+    (select analytics_is_admin()) or project_id = any (array(select analytics_my_projects()))
+);
+
 -- The service role keeps the application's tables of accounts where they are ours.
 do $$
 declare

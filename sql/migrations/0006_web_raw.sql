@@ -1,9 +1,9 @@
 -- Web events as they came (spec section 7), in partitions of one UTC week.
 -- A page view or click may come before its session: nothing here refers to anything.
 
--- Before anything is made: the names that web analytics take, up to the newest migration, are free, and what they build
--- on is as they need it. Roles, auth.uid() and the tables of accounts are Supabase's and the application's where they are
--- there; 0012 makes those that are not.
+-- Before anything is made: the names that web analytics take, in all migrations, are free, and what they build on is as
+-- they need it. Roles, auth.uid() and the tables of accounts are Supabase's and the application's where they are there;
+-- those that are not are made, roles here, the others in 0012.
 do $$
 declare
     here constant oid := to_regnamespace(quote_ident(current_schema()));
@@ -33,12 +33,16 @@ declare
     unfit text;
     wanted text;
 begin
-    select string_agg(format('%s (%s)', name, kind), ', '), string_agg(format('alter %s %s rename to %I', kind, name, new_name), '; ')
+    select
+        string_agg(format('%s (%s)', name, kind), ', '),
+        string_agg(format('alter %s %s rename to %I', kind, name, new_name), '; ')
     into taken, ways_out
     from (
         select
-            case relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence' when 'i' then 'index'
-                when 'f' then 'foreign table' else 'table' end as kind,
+            case relkind
+                when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
+                when 'S' then 'sequence' when 'i' then 'index' else 'table'
+            end as kind,
             quote_ident(relname) as name, relname || '_legacy' as new_name
         from pg_class
         where relnamespace = here and relname = any (relations) and relkind <> 'c'
@@ -57,10 +61,13 @@ begin
     if taken is not null then
         raise exception using
             errcode = 'duplicate_object',
-            message = format('schema %I has these already, and web analytics make their own by these names: %s', current_schema(), taken),
+            message = format(
+                'schema %I has these already, and web analytics make their own by these names: %s',
+                current_schema(), taken
+            ),
             hint = format(
-                'Rename or drop them, and migrate again: %s; rows of an analytics_events can be brought over afterwards '
-                '(docs/operations.md, "From the legacy form").', ways_out
+                'Rename or drop them, and migrate again: %s; rows of an analytics_events can be brought over '
+                'afterwards (docs/operations.md, "From the legacy form").', ways_out
             );
     end if;
 
@@ -84,7 +91,8 @@ begin
         select
             needed.*, has_table_privilege(pg_class.oid, 'select') as readable,
             format_type(pg_type.oid, null) as type,
-            case typcategory when 'S' then 'text' when 'N' then 'a number' else format_type(pg_type.oid, null) end as kind
+            case typcategory when 'S' then 'text' when 'N' then 'a number' else format_type(pg_type.oid, null) end
+                as kind
         from (values
             (1, 'account', 'id', null), (2, 'account', 'user_id', 'uuid'),
             (3, 'project', 'project_id', null), (4, 'project', 'account_id', account_key),
@@ -100,14 +108,18 @@ begin
     if unfit is not null then
         raise exception using
             errcode = 'invalid_table_definition',
-            message = format('who may see what cannot be read from the tables of accounts in schema %I: %s', current_schema(), unfit),
+            message = format(
+                'who may see what cannot be read from the tables of accounts in schema %I: %s', current_schema(), unfit
+            ),
             hint = 'Expected are account (id, user_id uuid), project (project_id, account_id), account_collaborator '
-                '(account_id, user_id uuid), admin_users (user_id uuid), card_owner (user_code, user_id uuid); a missing '
-                'table is made. Add the columns, or rename the table, put a view with them in its place, and migrate again.';
+                '(account_id, user_id uuid), admin_users (user_id uuid), card_owner (user_code, user_id uuid), each a '
+                'table or a view; one that is missing is made. Add the columns, or rename the table and put a view in '
+                'its place, and migrate again.';
     end if;
 
     select case
-        when prorettype <> 'uuid'::regtype then format('auth.uid() returns %s, and uuid was expected', format_type(prorettype, null))
+        when prorettype <> 'uuid'::regtype
+            then format('auth.uid() returns %s, and uuid was expected', format_type(prorettype, null))
         when not (has_schema_privilege(pg_namespace.oid, 'usage') and has_function_privilege(pg_proc.oid, 'execute'))
             then format('%s may not call auth.uid()', current_user)
         when pg_proc.oid is null and not has_schema_privilege(pg_namespace.oid, 'create')
@@ -123,7 +135,8 @@ begin
         raise exception using
             errcode = 'invalid_function_definition',
             message = unfit,
-            hint = 'Have a function auth.uid() made that returns the signed-in user as uuid, with usage on its schema, and migrate again.';
+            hint = 'Have a function auth.uid() made that returns the signed-in user as uuid and that the migrating role '
+                'may call, and migrate again.';
     end if;
 
     foreach wanted in array array['anon', 'authenticated', 'service_role'] loop
@@ -136,7 +149,8 @@ begin
                     raise exception using
                         errcode = 'insufficient_privilege',
                         message = format('role %s is missing, and %s may not create it', wanted, current_user),
-                        hint = 'Have the roles anon, authenticated and service_role created (nologin), and migrate again.';
+                        hint = 'Have the roles anon, authenticated and service_role created (nologin), and migrate '
+                            'again.';
             end;
         end if;
     end loop;
@@ -163,7 +177,10 @@ begin
             and refobjid = any (p_relations)
             and exists (select from pg_class where pg_class.oid = objid and relkind = 'S')
     loop
-        execute format('revoke all on %s %s from %s', case made.relkind when 'S' then 'sequence' else 'table' end, made.name, everybody);
+        execute format(
+            'revoke all on %s %s from %s',
+            case made.relkind when 'S' then 'sequence' else 'table' end, made.name, everybody
+        );
         if made.relkind in ('r', 'p') then
             execute format('alter table %s enable row level security', made.name);
         end if;
@@ -300,7 +317,9 @@ end
 $$;
 
 select close_analytics(
-    array['analytics_events', 'analytics_sessions', 'analytics_page_views', 'analytics_clicks', 'analytics_retention']::regclass[],
+    array[
+        'analytics_events', 'analytics_sessions', 'analytics_page_views', 'analytics_clicks', 'analytics_retention'
+    ]::regclass[],
     array['close_analytics(regclass[], regprocedure[])', 'make_analytics_partitions(date, date)']::regprocedure[]
 );
 
@@ -313,4 +332,4 @@ comment on table analytics_page_views is 'Pages of cards that were seen.';
 comment on table analytics_clicks is 'Clicks on cards.';
 comment on table analytics_retention is 'raw_floor: behind it raw rows are gone and aggregates stay.';
 comment on function make_analytics_partitions(date, date) is 'Makes the weekly partitions that hold these days.';
-comment on function close_analytics(regclass[], regprocedure[]) is 'Takes everybody''s rights on what a migration made.';
+comment on function close_analytics(regclass[], regprocedure[]) is 'Takes all rights on what a migration made.';

@@ -20,7 +20,8 @@ begin
         'analytics_events_hourly_agg', 'analytics_events_daily_agg', 'analytics_events_daily_totals',
         'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
         'analytics_daily_page_stats', 'analytics_daily_click_targets', 'analytics_daily_members',
-        'analytics_progress', 'analytics_retention', 'analytics_dirty_hours', 'analytics_dirty_days', 'analytics_dirty_cards'
+        'analytics_progress', 'analytics_retention',
+        'analytics_dirty_hours', 'analytics_dirty_days', 'analytics_dirty_cards'
     ] loop
         execute format('drop policy service on %I', name);
     end loop;
@@ -35,12 +36,13 @@ select close_analytics(
         'analytics_events_hourly_agg', 'analytics_events_daily_agg', 'analytics_events_daily_totals',
         'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
         'analytics_daily_page_stats', 'analytics_daily_click_targets', 'analytics_daily_members',
-        'analytics_progress', 'analytics_retention', 'analytics_dirty_hours', 'analytics_dirty_days', 'analytics_dirty_cards',
+        'analytics_progress', 'analytics_retention',
+        'analytics_dirty_hours', 'analytics_dirty_days', 'analytics_dirty_cards',
         'analytics_summary', 'analytics_table_sizes', 'analytics_partitions'
     ]::regclass[],
     array[
-        'make_analytics_partitions(date, date)', 'aggregate_analytics_hours(integer)', 'aggregate_analytics_days(integer)',
-        'aggregate_analytics_cards(integer)', 'aggregate_analytics_daily(date)',
+        'make_analytics_partitions(date, date)', 'aggregate_analytics_hours(integer)',
+        'aggregate_analytics_days(integer)', 'aggregate_analytics_cards(integer)', 'aggregate_analytics_daily(date)',
         'backfill_aggregates(timestamptz, timestamptz)', 'cleanup_old_raw_events(integer)',
         'analytics_event_totals(text, date, date)', 'analytics_card_totals(text, date, date)'
     ]::regprocedure[]
@@ -58,8 +60,7 @@ declare
     filled boolean;
 begin
     foreach name in array array['account', 'project', 'account_collaborator', 'admin_users', 'card_owner'] loop
-        continue when obj_description(to_regclass(name), 'pg_class') !~ 'Made by mixpanel-pipeline\.$'
-            or obj_description(to_regclass(name), 'pg_class') is null;
+        continue when (obj_description(to_regclass(name), 'pg_class') ~ 'Made by mixpanel-pipeline\.$') is not true;
         execute format('lock table %I in access exclusive mode', name);
         execute format('select exists (select from %I)', name) into filled;
         if filled then

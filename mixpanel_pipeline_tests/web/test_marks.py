@@ -17,7 +17,8 @@ ROWS = {
 # Of each table, changes that some aggregate reads, and changes that none does.
 READ = [
     ("events", "project_id = 'q'"), ("events", "event_type = 'click'"), ("events", "event_label = null"),
-    ("events", "visitor_id = 'w'"), ("events", "session_id = 'w'"), ("events", "created_at = created_at - interval '1 hour'"),
+    ("events", "visitor_id = 'w'"), ("events", "session_id = 'w'"),
+    ("events", "created_at = created_at - interval '1 hour'"),
     ("sessions", "user_code = 'd'"), ("sessions", "share_code = null"), ("sessions", "contact_id = 'y'"),
     ("sessions", "session_id = 'w'"), ("sessions", "first_seen = first_seen - interval '1 day'"),
     ("page_views", "user_code = 'd'"), ("page_views", "share_code = 'h'"), ("page_views", "contact_id = null"),

@@ -611,3 +611,13 @@ begin
     return by_label + totals;
 end
 $$;
+
+select close_analytics('{}', array[
+    'start_analytics_aggregation(text)', 'note_analytics_progress(text, timestamptz, bigint)',
+    'aggregate_analytics_hours(integer)', 'analytics_daily_rows(text, text[], date)',
+    'analytics_levels(text)', 'analytics_scopes(text)',
+    'start_analytics_days()', 'replace_analytics_members(text, text[], date)',
+    'analytics_joined(integer[])', 'analytics_newcomers(analytics_scope, text[], date, text[])',
+    'compute_analytics_days(text, text[], date)', 'aggregate_analytics_days(integer)',
+    'write_analytics_event_days(text[], date)'
+]::regprocedure[]);

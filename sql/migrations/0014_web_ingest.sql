@@ -161,7 +161,7 @@ as $$
         select event.index, said -> rule.field as value, rule.*
         from event
         join rule using (type)
-    ), answered as (
+    ), answered as materialized (
         select
             *,
             jsonb_typeof(value) as is_a,

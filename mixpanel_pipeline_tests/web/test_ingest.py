@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.web.aggregation import aggregate_all
@@ -61,6 +62,8 @@ POISON = st.sampled_from(
     [("id", "none"), ("session_id", 7), ("session_id", "s" * 201), ("type", "visit"), ("sessionId", "x"), ("user", {})]
 )
 GOOD = st.one_of(PAGE_VIEWS, CLICKS, EVENTS, SESSIONS, SESSIONS)
+
+WAITING = "select count(*) from pg_locks where locktype = 'advisory' and classid = 7241012 and not granted"
 
 
 def poisoned(event: Event, poison: tuple[str, Any]) -> Event:
@@ -178,7 +181,9 @@ def test_a_batch_waits_for_the_one_that_holds_its_events(warehouse: Warehouse) -
         with warehouse.connect() as first, ThreadPoolExecutor(1) as pool:
             first.execute("select ingest_analytics_batch(%s)", [json.dumps(batch)])
             second = pool.submit(send, warehouse, batch if not commits else moved)
-            assert not second.done()
+            for attempt in Retrying(stop=stop_after_delay(30), wait=wait_fixed(0.02)):
+                with attempt:
+                    assert site.value(warehouse, WAITING) == 1
             if commits:
                 first.commit()
             else:

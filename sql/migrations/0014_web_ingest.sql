@@ -217,7 +217,7 @@ as $$
         -- Above all for who spells names in camelCase: an optional field that nobody reads would be lost unseen.
         select
             index, 0, left(unknown, 80),
-            format('expected no such field; a %s has %s', type, (
+            format('expected no such field; %s has %s', type, (
                 select string_agg(rule.field, ', ' order by rule.place) from rule where rule.type = event.type
             ))
         from event

@@ -35,7 +35,10 @@ CARD = {
     "contact_id": NONE_OR,
 }  # fmt: skip
 PAGE_VIEWS = st.fixed_dictionaries(
-    {"type": st.just("page_view"), "id": IDS, **CARD, "page_type": st.sampled_from(["home", "contact"]), "viewed_at": TIMES}
+    {
+        "type": st.just("page_view"), "id": IDS, **CARD, "page_type": st.sampled_from(["home", "contact"]),
+        "viewed_at": TIMES,
+    }
 )  # fmt: skip
 CLICKS = st.fixed_dictionaries(
     {
@@ -266,5 +269,5 @@ def test_only_the_service_role_may_call(warehouse: Warehouse) -> None:
 def test_an_old_snapshot_is_refused(warehouse: Warehouse) -> None:
     with warehouse.connect() as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        with pytest.raises(psycopg.errors.InvalidTransactionState, match="needs READ COMMITTED.*REPEATABLE READ"):
+        with pytest.raises(psycopg.errors.InvalidTransactionState, match=r"needs READ COMMITTED.*REPEATABLE READ"):
             connection.execute("select ingest_analytics_batch('[]')")

@@ -273,7 +273,8 @@ def test_the_example_of_the_documentation_answers_as_it_says(warehouse: Warehous
     assert send_raw(warehouse, batch.replace("2026-01-31", day)) == {"accepted": 4, "duplicates": 0, "rejected": []}
     [example] = re.findall(r"```sql\n(select ingest_analytics_batch.*?)```", page, re.DOTALL)
     finished = subprocess.run(
-        [str(binaries() / "psql"), "-X", "-A", "-t", "-d", warehouse.url], input=example, text=True, capture_output=True, check=True
+        [str(binaries() / "psql"), "-X", "-A", "-t", "-d", warehouse.url],
+        input=example, text=True, capture_output=True, check=True,
     )  # fmt: skip
     assert finished.stdout.strip() == re.findall(r"^-- (.*)$", example, re.MULTILINE)[0]
 

@@ -41,6 +41,7 @@ CALLABLE = {
         "make_analytics_partitions", "aggregate_analytics_hours", "aggregate_analytics_days",
         "aggregate_analytics_cards", "aggregate_analytics_daily", "backfill_aggregates", "cleanup_old_raw_events",
         "analytics_event_totals", "analytics_card_totals",
+        "ingest_analytics_batch", "analytics_batch_fields", "analytics_batch_limits",
     },
     "authenticated": {
         "analytics_is_admin", "analytics_my_projects", "analytics_my_cards", "analytics_event_totals",

@@ -13,6 +13,7 @@ from mixpanel_pipeline.warehouse.sql_files import read_sql
 from mixpanel_pipeline.web.legacy import LegacyComparison, compare_with_legacy
 from mixpanel_pipeline.web.marks import HOUR
 from mixpanel_pipeline.web.progress import Progress, read_progress
+from mixpanel_pipeline.web.uniques import uniques_that_differ
 
 STALE_HOURS_WARNING, STALE_HOURS_ERROR = 2, 3
 DASHBOARD_MILLISECONDS = 500
@@ -68,19 +69,22 @@ def hourly_equals_raw(warehouse: Warehouse, start: datetime | None = None, end: 
 
 
 def daily_equals_raw(warehouse: Warehouse, first: date | None = None, last: date | None = None) -> Verdict:
-    """Every row of the daily tables is what the raw rows say, of events and of cards."""
+    """Every row of the daily tables is what the raw rows say, of events and of cards, and so are the members and
+    newcomers from which uniques of ranges are made."""
     end = last + timedelta(days=1) if last else None
     events, event_rows = _differences(warehouse, "days_that_differ.sql", first, end)
     cards, card_rows = _differences(warehouse, "cards_that_differ.sql", first, end)
-    if not events and not cards:
+    uniques = uniques_that_differ(warehouse, first, end)
+    if not events and not cards and not uniques:
         return Verdict("daily_equals_raw", True, "daily aggregates equal the raw rows")
-    rows = event_rows or [{"day": row.pop("date"), **row} for row in card_rows]
-    days = sorted(row["day"] for row in rows)
+    card_rows = [{"day": row.pop("date"), **row} for row in card_rows]
+    days = sorted(row["day"] for row in (*event_rows, *card_rows, *uniques))
     return Verdict(
         "daily_equals_raw", False,
-        f"{events:,} daily rows of events and {cards:,} of cards are not what the raw rows say, the first on {days[0]}",
-        rows=rows, fix=f"{WRITTEN_PAST.format(days[0], days[-1])}.",
-        figures={"event_rows_wrong": events, "card_rows_wrong": cards},
+        f"{events:,} daily rows of events, {cards:,} of cards and the uniques of ranges with any of {len(uniques):,} days "
+        f"of projects or cards are not what the raw rows say, the first on {days[0]}",
+        rows=event_rows or card_rows or uniques[:ROWS_SHOWN], fix=f"{WRITTEN_PAST.format(days[0], days[-1])}.",
+        figures={"event_rows_wrong": events, "card_rows_wrong": cards, "days_of_wrong_uniques": len(uniques)},
     )  # fmt: skip
 
 
@@ -100,7 +104,8 @@ def normalized_equals_legacy(warehouse: Warehouse, first: date | None = None, la
             f"normalized tables, the first on {differences[0]['day']}",
             rows=differences[:ROWS_SHOWN],
             fix="Where the normalized tables have less, run legacy_migration_job over those days in Dagster: it adds "
-            "what is missing. Where they have more while clients write both forms, legacy writes got lost.",
+            "what is missing. Where they have more while clients write both forms, legacy writes got lost, or that job was told too late a "
+            "both_forms_since.",
             figures=figures,
         )  # fmt: skip
     if comparison.problems:

@@ -19,11 +19,11 @@ MEMBERS_AT_ONCE = 500_000
 
 
 def uniques_that_differ(
-    warehouse: Warehouse, first: date, end: date, members_at_once: int = MEMBERS_AT_ONCE
+    warehouse: Warehouse, first: date | None, end: date | None, members_at_once: int = MEMBERS_AT_ONCE
 ) -> list[dict[str, Any]]:
-    """Project-days and card-days from `first` to before `end` that differ and are not marked already: part (members or
-    newcomers), scope, owner, day, how many differ, and an example."""
-    bounds = {"from": first, "to": end}
+    """Project-days and card-days from `first` to before `end` (None: without bound) that differ and are not marked
+    already: part (members or newcomers), scope, owner, day, how many differ, and an example."""
+    bounds = {"from": first or "-infinity", "to": end or "infinity"}
     with warehouse.connect() as connection:
         rows = connection.cursor(row_factory=dict_row)
         days = connection.execute(read_sql("web/aggregated_days.sql"), bounds).fetchall()

@@ -112,6 +112,9 @@ def test_hourly_equals_raw(web: Dagster, damage: str):
         "update analytics_daily_click_targets set click_target = 'y'",
         "update analytics_daily_group_stats set newcomer_sessions[1] = 7",
         "delete from analytics_daily_contact_stats",
+        "delete from analytics_daily_group_contact_stats",
+        f"update {DAILY} set newcomer_visitors[91] = 7",
+        "delete from analytics_daily_members where scope = 'card sessions'",
     ],
 )
 def test_daily_equals_raw(web: Dagster, damage: str):

@@ -76,7 +76,12 @@ def card_totals(actions: Iterable[Row], code: str, first: date, end: date) -> di
 
 def _card_levels(action: Row) -> list[tuple[str, str | None, str | None]]:
     group, contact = action["share_code"] or None, action["contact_id"] or None
-    return [("all", None, None), ("group", group, None), ("contact", None, contact), ("group and contact", group, contact)]
+    return [
+        ("all", None, None),
+        ("group", group, None),
+        ("contact", None, contact),
+        ("group and contact", group, contact),
+    ]
 
 
 def _card_counts(actions: list[Row]) -> tuple[int, int, int, int]:

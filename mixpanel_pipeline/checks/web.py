@@ -5,6 +5,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import psycopg
 from psycopg.rows import dict_row
 
 from mixpanel_pipeline.checks.verdict import ROWS_SHOWN, Verdict
@@ -122,7 +123,8 @@ def normalized_equals_legacy(warehouse: Warehouse, first: date | None = None, la
 
 
 def dashboard_is_fast(warehouse: Warehouse) -> Verdict:
-    """Each query of the dashboard answers within 500 ms for the project with the most events."""
+    """Each query of the dashboard answers within 500 ms for the project with the most events, under row-level security:
+    read as somebody who sees that project."""
     name = "dashboard_is_fast"
     with warehouse.connect() as connection:
         busiest = connection.execute(read_sql("web/busiest_series.sql")).fetchone()
@@ -137,13 +139,16 @@ def dashboard_is_fast(warehouse: Warehouse) -> Verdict:
         "events_by_label": {**of_days, "event_type": event_type},
         "event_kpis": of_days,
     }
-    rows = [
-        {"query": query, "milliseconds": _milliseconds(warehouse, query, parameters)}
-        for query, parameters in queries.items()
-    ]
+    with warehouse.connect() as connection:
+        reader = _become_reader(connection, project)
+        rows = [
+            {"query": query, "milliseconds": _milliseconds(connection, query, parameters)}
+            for query, parameters in queries.items()
+        ]
+        connection.rollback()
     slowest = max(rows, key=lambda row: row["milliseconds"])
     figures = {row["query"]: row["milliseconds"] for row in rows}
-    summary = f"{slowest['query']} takes {slowest['milliseconds']:.0f} ms for {project}"
+    summary = f"{slowest['query']} takes {slowest['milliseconds']:.0f} ms for {project}, read {reader}"
     if slowest["milliseconds"] <= DASHBOARD_MILLISECONDS:
         return Verdict(name, True, f"the slowest query, {summary}", "warning", figures=figures)
     return Verdict(
@@ -184,14 +189,26 @@ def _left_out(comparison: LegacyComparison) -> int:
     return sum(row["rows"] for row in comparison.problems)
 
 
-def _milliseconds(warehouse: Warehouse, query: str, parameters: dict[str, Any]) -> float:
+def _become_reader(connection: psycopg.Connection, project: str) -> str:
+    """Makes the transaction somebody's who sees the project, where that can be; answers how it reads now."""
+    person = connection.execute(read_sql("web/person_who_sees.sql"), {"project_id": project}).fetchone()
+    if person is None:
+        return "past row-level security: nobody may see it"
+    try:
+        with connection.transaction():
+            connection.execute(read_sql("web/become_reader.sql"), {"user_id": person[0]})
+    except psycopg.errors.InsufficientPrivilege:
+        return f"past row-level security: {connection.info.user} may not set role authenticated"
+    return "as a signed-in person"
+
+
+def _milliseconds(connection: psycopg.Connection, query: str, parameters: dict[str, Any]) -> float:
     """The middle one of three times: the first finds the cache cold, and any may be disturbed."""
     taken = []
-    with warehouse.connect() as connection:
-        for _ in range(TIMES_READ):
-            began = time.perf_counter()
-            connection.execute(read_sql(f"queries/{query}.sql"), parameters).fetchall()
-            taken.append(time.perf_counter() - began)
+    for _ in range(TIMES_READ):
+        began = time.perf_counter()
+        connection.execute(read_sql(f"queries/{query}.sql"), parameters).fetchall()
+        taken.append(time.perf_counter() - began)
     return round(statistics.median(taken) * 1000, 1)
 
 

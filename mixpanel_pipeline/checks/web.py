@@ -82,8 +82,8 @@ def daily_equals_raw(warehouse: Warehouse, first: date | None = None, last: date
     days = sorted(row["day"] for row in (*event_rows, *card_rows, *uniques))
     return Verdict(
         "daily_equals_raw", False,
-        f"{events:,} daily rows of events, {cards:,} of cards and the uniques of ranges with any of {len(uniques):,} days "
-        f"of projects or cards are not what the raw rows say, the first on {days[0]}",
+        f"{events:,} daily rows of events, {cards:,} of cards and the uniques of ranges of {len(uniques):,} days of "
+        f"projects or cards are not what the raw rows say, the first on {days[0]}",
         rows=event_rows or card_rows or uniques[:ROWS_SHOWN], fix=f"{WRITTEN_PAST.format(days[0], days[-1])}.",
         figures={"event_rows_wrong": events, "card_rows_wrong": cards, "days_of_wrong_uniques": len(uniques)},
     )  # fmt: skip
@@ -105,8 +105,8 @@ def normalized_equals_legacy(warehouse: Warehouse, first: date | None = None, la
             f"normalized tables, the first on {differences[0]['day']}",
             rows=differences[:ROWS_SHOWN],
             fix="Where the normalized tables have less, run legacy_migration_job over those days in Dagster: it adds "
-            "what is missing. Where they have more while clients write both forms, legacy writes got lost, or that job was told too late a "
-            "both_forms_since.",
+            "what is missing. Where they have more while clients write both forms, legacy writes got lost, or that job "
+            "was told a both_forms_since that is too late.",
             figures=figures,
         )  # fmt: skip
     if comparison.problems:

@@ -38,8 +38,8 @@ def migrate_legacy(
     """Normalizes the UTC days from `first` to `last`, oldest first, in batches that commit. Rows keep their ids, and a
     batch takes what is not there yet: ended anywhere it goes on where it was, and run again it finds late rows only.
 
-    Where clients write both forms, an event's two rows have different ids, and nothing tells that they are one event. So
-    legacy rows since `both_forms_since` are left to the clients, and a day on which clients wrote before is refused.
+    Where clients write both forms, an event's two rows have different ids, and nothing tells that they are one event.
+    So legacy rows since `both_forms_since` are left to the clients, and a day on which clients wrote before is refused.
 
     Raises:
         LegacyMigrationError: a day has legacy rows to normalize and normalized ones that clients wrote; or it is not
@@ -93,15 +93,15 @@ def _refuse_what_is_not_over(warehouse: Warehouse, last: date) -> None:
 def _refuse_to_count_twice(warehouse: Warehouse, day: date, before: datetime | str) -> None:
     with warehouse.connect() as connection:
         parameters = {"day": day, "before": before}
-        row = connection.execute(read_sql("web/legacy_written_twice.sql"), parameters).fetchone()
-    waiting, of_clients, began = row or (0, 0, None)
+        rows = connection.execute(read_sql("web/legacy_written_twice.sql"), parameters).fetchall()
+    ((waiting, of_clients, began),) = rows
     if waiting and of_clients:
         raise LegacyMigrationError(
-            f"{day} has {waiting:,} legacy rows to normalize, and {of_clients:,} page views and clicks that clients wrote "
-            f"to the normalized tables themselves, the first at {began.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z; an event "
-            "that they wrote in both forms would be counted twice. Give the moment since which they write both "
-            "(both_forms_since), not later than that one: legacy rows since then are left alone. Nothing of this day was "
-            "changed."
+            f"{day} has {waiting:,} legacy rows to normalize, and {of_clients:,} page views and clicks that clients "
+            f"wrote to the normalized tables themselves, the first at {began.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z; "
+            "an event that they wrote in both forms would be counted twice. Give the moment since which they write "
+            "both (both_forms_since), not later than that one: legacy rows since then are left alone. Nothing of this "
+            "day was changed."
         )
 
 

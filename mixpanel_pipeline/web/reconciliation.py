@@ -14,8 +14,8 @@ from mixpanel_pipeline.web.uniques import CARD_SESSIONS, uniques_that_differ
 
 @dataclass(frozen=True)
 class Differences:
-    """Rows that are not what the raw tables say, and days whose members or newcomers are not (`uniques`); each hour, day
-    and card-day in them has been marked."""
+    """Rows that are not what the raw tables say, and days whose members or newcomers are not (`uniques`); each hour,
+    day and card-day in them has been marked."""
 
     hours: list[dict[str, Any]] = field(default_factory=list)
     days: list[dict[str, Any]] = field(default_factory=list)

@@ -1,5 +1,5 @@
-"""Finds days whose uniques of ranges are wrong: members that the raw rows do not have or have not, and newcomers that the
-members do not give. Both exactly, not by samples; what that costs is in docs/performance.md."""
+"""Finds days whose uniques of ranges are wrong: whose members are not those of the raw rows, or whose newcomers are not
+those of the members. Both exactly, not by samples."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -14,7 +14,7 @@ from mixpanel_pipeline.warehouse.sql_files import read_sql
 CARD_SESSIONS = "card sessions"
 SCOPES = ("event visitors", "event sessions", CARD_SESSIONS)
 
-# Owners are compared together until they have so many members: a statement sorts a few hundred megabytes, not gigabytes.
+# Owners are compared together until they have so many members: a statement sorts some hundred megabytes, not gigabytes.
 MEMBERS_AT_ONCE = 500_000
 
 

@@ -151,8 +151,8 @@ def check_aggregates(warehouse: Warehouse, rows: dict[str, list[Row]]) -> None:
     cards = _read(
         warehouse,
         " union all ".join(
-            f"select '{level}', user_code, date, {group}, {contact}, page_views, clicks, sessions_started, unique_sessions "
-            f"from analytics_daily_{table}_stats"
+            f"select '{level}', user_code, date, {group}, {contact}, page_views, clicks, sessions_started, "
+            f"unique_sessions from analytics_daily_{table}_stats"
             for level, group, contact, table in (
                 ("all", "null", "null", "user"), ("group", "share_code", "null", "group"),
                 ("contact", "null", "contact_id", "contact"),

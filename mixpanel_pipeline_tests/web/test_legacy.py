@@ -142,10 +142,11 @@ def parallel(warehouse: Warehouse) -> None:
 
 
 def counted(warehouse: Warehouse) -> tuple[Counter[datetime], Counter[datetime]]:
+    """How many page views and clicks there are of each time."""
     rows = site.raw_rows(warehouse)
-    return tuple(
-        Counter(row[column] for row in rows[kind])
-        for kind, column in (("page_views", "viewed_at"), ("clicks", "clicked_at"))
+    return (
+        Counter(row["viewed_at"] for row in rows["page_views"]),
+        Counter(row["clicked_at"] for row in rows["clicks"]),
     )
 
 

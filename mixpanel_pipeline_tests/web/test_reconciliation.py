@@ -53,7 +53,9 @@ def visited(warehouse: Warehouse) -> Warehouse:
                 connection, "page_views",
                 [
                     site.page_view(site.at(day), session, share_code=group, contact_id=contact)
-                    for session, group, contact in [("s", "g", "x"), ("s", "g", "y"), ("t", None, "x"), (f"{day}", "h", None)]
+                    for session, group, contact in (
+                        ("s", "g", "x"), ("s", "g", "y"), ("t", None, "x"), (f"{day}", "h", None),
+                    )
                 ],
             )  # fmt: skip
             site.insert(connection, "clicks", [site.click(site.at(day, 13), "s", share_code="h", click_target="phone")])
@@ -95,7 +97,8 @@ def damages(warehouse: Warehouse) -> Iterator[str]:
     yield "update analytics_daily_members set first_facets = first_facets || first_facets[1], " \
         "second_facets = second_facets || second_facets[1]"  # fmt: skip
     for scope in ("event visitors", "event sessions", "card sessions"):
-        yield f"insert into analytics_daily_members values ('{scope}', '{FIRST}', 'nobody''s', 'm', array['f'], array[''])"
+        values = f"'{scope}', '{FIRST}', 'nobody''s', 'm', array['f'], array['']"
+        yield f"insert into analytics_daily_members values ({values})"
 
 
 def middle_of(table: str) -> str:
@@ -150,7 +153,8 @@ def test_what_differs_is_named(visited: Warehouse) -> None:
     damage(visited, f"update analytics_daily_contact_stats set newcomer_sessions[30] = 9 where date = '{BACK}'")
     found = uniques_that_differ(visited, FIRST, LAST)
     assert found[0] == {
-        "part": "members", "scope": "event visitors", "owner": "p", "day": site.at(50).date(), "differing": 1, "example": "w",
+        "part": "members", "scope": "event visitors", "owner": "p", "day": site.at(50).date(), "differing": 1,
+        "example": "w",
     }  # fmt: skip
     assert {"part": "newcomers", "scope": "card sessions", "owner": "c", "day": BACK, "differing": 3,
             "example": "second"} in found  # fmt: skip

@@ -26,6 +26,7 @@ def uniques_that_differ(
     bounds = {"from": first or "-infinity", "to": end or "infinity"}
     with warehouse.connect() as connection:
         rows = connection.cursor(row_factory=dict_row)
+        connection.execute(read_sql("web/comparison_settings.sql"))
         days = connection.execute(read_sql("web/aggregated_days.sql"), bounds).fetchall()
         found = [
             row for (day,) in days

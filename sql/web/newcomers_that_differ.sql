@@ -2,22 +2,35 @@
 -- those that the members of scope %(scope)s give, leaving out those with an open mark: how many arrays, and one of them.
 -- Computed otherwise than aggregation does: not by a look at the 90 days before each day, but by walking each member's
 -- days in order. Members have been compared with the raw rows before (members_that_differ.sql).
-with appearance as (
-    select distinct
-        level, owner, member, day,
-        case when level in ('first', 'both') then facet.first_facet else '' end as first_facet,
-        case when level in ('second', 'both') then facet.second_facet else '' end as second_facet
+with seen as materialized (
+    select owner, member, day, first_facets, second_facets
     from analytics_daily_members as members
-    cross join lateral unnest(first_facets, second_facets) as facet (first_facet, second_facet)
-    cross join unnest(array['all', 'first', 'second', 'both']) as level
     where scope = %(scope)s::analytics_scope and owner = any (%(owners)s::text[])
-        and (level <> 'second' or scope = 'card sessions')
         and day >= greatest(%(from)s::date, (select (raw_floor at time zone 'UTC')::date from analytics_retention)) - 90
         and day < %(to)s::date
+        and exists (
+            select from analytics_daily_members as present
+            where present.scope = %(scope)s::analytics_scope
+                and (present.owner, present.member) = (members.owner, members.member)
+                and present.day >= %(from)s::date and present.day < %(to)s::date
+        )
+), appearance as (
+    select 'all' as level, owner, member, day, '' as first_facet, '' as second_facet from seen
+    union all
+    select 'first', owner, member, day, first_facet, ''
+    from seen cross join lateral (select distinct first_facet from unnest(first_facets) as first_facet) as facet
+    union all
+    select 'second', owner, member, day, '', second_facet
+    from seen cross join lateral (select distinct second_facet from unnest(second_facets) as second_facet) as facet
+    where %(scope)s = 'card sessions'
+    union all
+    select 'both', owner, member, day, facet.first_facet, facet.second_facet
+    from seen cross join lateral unnest(first_facets, second_facets) as facet (first_facet, second_facet)
 ), walked as (
     select level, owner, first_facet, second_facet, day, day - lag(day) over one as away
     from appearance
-    window one as (partition by level, owner, first_facet, second_facet, member order by day)
+    -- The member first: it tells most rows apart, and the sort looks at little else.
+    window one as (partition by member, owner, first_facet, second_facet, level order by day)
 ), counted as (
     select level, owner, first_facet, second_facet, day, least(coalesce(away, 91), 91) as away, count(*) as members
     from walked

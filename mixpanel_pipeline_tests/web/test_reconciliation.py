@@ -1,4 +1,4 @@
-"""Whatever is wrong in an aggregate is found, marked and repaired; looking for it reads the weeks asked for alone."""
+"""Whatever is wrong in an aggregate is found by the nightly checks, and repaired by aggregating again; looking for it reads the weeks asked for alone."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,9 +11,9 @@ from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.sql_files import read_sql
 from mixpanel_pipeline.web.aggregation import aggregate_all, backfill
 from mixpanel_pipeline.web.partitions import apply_retention
-from mixpanel_pipeline.web.reconciliation import find_differences, reconcile
 from mixpanel_pipeline.web.uniques import uniques_that_differ
 from mixpanel_pipeline_tests.web import site
+from mixpanel_pipeline_tests.web.differences import mark_everything, wrong_aggregates
 
 TABLES = (*site.AGGREGATES, "analytics_daily_members")
 FIRST, LAST = site.at(40).date(), site.at(80).date()
@@ -112,15 +112,16 @@ def damage(warehouse: Warehouse, statement: str) -> None:
         assert connection.execute(statement.encode()).rowcount > 0, statement
 
 
-def test_each_column_of_each_aggregate_is_found_marked_and_repaired(visited: Warehouse) -> None:
+def test_each_column_of_each_aggregate_is_found_and_repaired(visited: Warehouse) -> None:
     right = contents(visited)
     site.check_aggregates(visited, site.raw_rows(visited))
     for statement in damages(visited):
         damage(visited, statement)
-        assert reconcile(visited, FIRST, LAST), statement
+        assert wrong_aggregates(visited), statement
+        mark_everything(visited, FIRST, LAST)
         aggregate_all(visited)
         assert contents(visited) == right, statement
-    assert not find_differences(visited, FIRST, LAST)
+    assert not wrong_aggregates(visited)
 
 
 def test_damages_at_once_are_repaired_however_few_marks_a_run_takes(visited: Warehouse) -> None:
@@ -134,8 +135,9 @@ def test_damages_at_once_are_repaired_however_few_marks_a_run_takes(visited: War
         "delete from analytics_events_daily_totals where event_type is null",
     ):
         damage(visited, statement.replace("{day}", str(site.at(50).date())))
-    assert reconcile(visited, FIRST, LAST)
-    assert not find_differences(visited, FIRST, LAST), "what is marked is not reported again"
+    assert wrong_aggregates(visited)
+    mark_everything(visited, FIRST, LAST)
+    assert not wrong_aggregates(visited), "what is marked is not reported again"
     aggregate_all(visited, marks_at_once=2)
     assert contents(visited) == right
 

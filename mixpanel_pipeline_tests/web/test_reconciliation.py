@@ -1,4 +1,5 @@
-"""Whatever is wrong in an aggregate is found by the nightly checks, and repaired by aggregating again; looking for it reads the weeks asked for alone."""
+"""Whatever is wrong in an aggregate is found by the nightly checks and repaired by aggregating again; looking for it
+reads the weeks asked for alone."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The web aggregates: hours of events, days of events, and the five daily tables of cards."""
+"""The web aggregates: hours of events, days of events, and the daily tables of cards."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -79,7 +79,7 @@ def web_aggregates(
     def aggregate_card_days(
         context: dg.AssetExecutionContext, config: AggregationConfig, pipeline: dg.ResourceParam[Pipeline]
     ):
-        """The same of the days of cards, in all five tables."""
+        """The same of the days of cards, in all their tables."""
         with tried_again(context, retry_policy), described_failures():
             done = refresh(pipeline.warehouse, CARDS, _days(context), everything=config.everything)
         _report(context, pipeline, CARD_KEYS, done)

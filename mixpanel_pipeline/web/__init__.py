@@ -1,1 +1,1 @@
-"""Web events in Postgres: hourly and daily aggregates, uniques, reconciliation, retention, legacy migration."""
+"""Web events in Postgres: hourly and daily aggregates, uniques, retention, legacy migration."""

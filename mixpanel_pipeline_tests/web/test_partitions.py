@@ -10,8 +10,8 @@ from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.migrations import migrate, rollback
 from mixpanel_pipeline.web.aggregation import aggregate_all
 from mixpanel_pipeline.web.partitions import apply_retention, make_partitions, make_partitions_ahead
-from mixpanel_pipeline.web.reconciliation import find_differences, reconcile
 from mixpanel_pipeline_tests.web import site
+from mixpanel_pipeline_tests.web.differences import mark_everything, wrong_aggregates
 
 NOBODY_WAITS = "set lock_timeout = '2s'"
 
@@ -114,16 +114,16 @@ def test_reconciliation_finds_and_mends_what_left_no_mark(warehouse: Warehouse, 
         site.insert(connection, "events", [site.event(site.at(50), name) for name in "vvw"])
         site.insert(connection, "clicks", [site.click(site.at(50))])
     aggregate_all(warehouse)
-    first, last = site.OLDEST, site.TODAY
-    assert not find_differences(warehouse, first, last)
+    assert not wrong_aggregates(warehouse)
     with warehouse.connect() as connection:
         leaf = connection.execute("select tableoid::regclass::text from analytics_events").fetchone()
         assert leaf
         connection.execute(statement.replace("{leaf}", leaf[0]).replace("{when}", site.at(50).isoformat()).encode())
-    assert reconcile(warehouse, first, last)
-    assert not find_differences(warehouse, first, last), "what is marked is not reported again"
+    assert wrong_aggregates(warehouse)
+    mark_everything(warehouse, site.OLDEST, site.TODAY)
+    assert not wrong_aggregates(warehouse), "what is marked is not reported again"
     aggregate_all(warehouse)
-    assert not reconcile(warehouse, first, last)
+    assert not wrong_aggregates(warehouse)
     site.check_aggregates(warehouse, site.raw_rows(warehouse))
 
 

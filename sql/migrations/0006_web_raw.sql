@@ -12,7 +12,8 @@ declare
         'analytics_dirty_hours', 'analytics_dirty_days', 'analytics_dirty_cards',
         'analytics_events_hourly_agg', 'analytics_events_daily_agg', 'analytics_events_daily_totals',
         'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
-        'analytics_daily_page_stats', 'analytics_daily_click_targets', 'analytics_daily_members', 'analytics_progress',
+        'analytics_daily_group_contact_stats', 'analytics_daily_page_stats', 'analytics_daily_click_targets',
+        'analytics_daily_members', 'analytics_progress',
         'analytics_summary', 'analytics_table_sizes', 'analytics_partitions', 'analytics_legacy_actions'
     ];
     types constant text[] := relations || array['analytics_scope', 'analytics_day'];
@@ -26,7 +27,9 @@ declare
         'refuse_analytics_card_rows', 'write_analytics_card_days', 'write_analytics_card_parts', 'mark_analytics_day',
         'take_all_analytics_marks', 'aggregate_analytics_daily', 'backfill_aggregates', 'cleanup_old_raw_events',
         'analytics_event_totals', 'analytics_card_totals', 'analytics_is_admin', 'analytics_my_projects',
-        'analytics_my_cards', 'analytics_ip_address', 'ingest_analytics_batch'
+        'analytics_my_cards', 'analytics_ip_address', 'analytics_batch_fields', 'analytics_batch_limits',
+        'analytics_batch_time', 'analytics_batch_data_problem', 'analytics_batch_quote', 'analytics_batch_problems',
+        'ingest_analytics_batch', 'ingest_analytics_sessions'
     ];
     taken text;
     ways_out text;

@@ -74,6 +74,12 @@ begin
         union all
         select 'second', user_code, '', coalesce(contact_id, ''), page_views, clicks, sessions_started, null, null
         from analytics_daily_contact_stats
+        where user_code = any (today_cards) and date = today
+        union all
+        select
+            'both', user_code, coalesce(share_code, ''), coalesce(contact_id, ''),
+            page_views, clicks, sessions_started, null, null
+        from analytics_daily_group_contact_stats
         where user_code = any (today_cards) and date = today;
         written := written + write_analytics_card_days(today_cards, today);
     end loop;
@@ -112,7 +118,7 @@ as $$
     select (select count(*) from page_views) + (select count(*) from clicks) + (select count(*) from sessions);
 $$;
 
--- Makes some cards' rows of a day, by card, group and contact, what analytics_counted and members say.
+-- Makes some cards' rows of a day, by card, group, contact and both, what analytics_counted and members say.
 create function write_analytics_card_days(p_user_codes text[], p_day date)
 returns bigint
 language plpgsql
@@ -121,6 +127,7 @@ declare
     by_card bigint;
     by_group bigint;
     by_contact bigint;
+    by_both bigint;
 begin
     perform compute_analytics_days('cards', p_user_codes, p_day);
     with difference as (
@@ -236,7 +243,45 @@ begin
             difference.page_views, difference.clicks, difference.sessions_started, difference.newcomer_sessions
         );
     get diagnostics by_contact = row_count;
-    return by_card + by_group + by_contact;
+
+    with difference as (
+        select
+            max(place) as place, user_code, share_code, contact_id,
+            max(page_views) filter (where place is null) as page_views,
+            max(clicks) filter (where place is null) as clicks,
+            max(sessions_started) filter (where place is null) as sessions_started,
+            max(newcomer_sessions) filter (where place is null) as newcomer_sessions
+        from (
+            select null::tid as place, owner as user_code, nullif(first_facet, '') as share_code, nullif(second_facet, '') as contact_id,
+                counted as page_views, clicks, sessions_started, newcomer_sessions
+            from pg_temp.analytics_computed where level = 'both'
+            union all
+            select ctid, user_code, share_code, contact_id, page_views, clicks, sessions_started, newcomer_sessions
+            from analytics_daily_group_contact_stats where user_code = any (p_user_codes) and date = p_day
+        ) as computed_or_stored
+        group by user_code, share_code, contact_id
+        having count(*) = 1
+            or (min(page_views), min(clicks), min(sessions_started), min(newcomer_sessions))
+                <> (max(page_views), max(clicks), max(sessions_started), max(newcomer_sessions))
+    )
+    merge into analytics_daily_group_contact_stats as stored
+    using difference
+    on stored.ctid = difference.place
+    when matched and difference.page_views is null then delete
+    when matched then update set
+        page_views = difference.page_views,
+        clicks = difference.clicks,
+        sessions_started = difference.sessions_started,
+        newcomer_sessions = difference.newcomer_sessions,
+        updated_at = now()
+    when not matched then insert
+        (user_code, share_code, contact_id, date, page_views, clicks, sessions_started, newcomer_sessions)
+        values (
+            difference.user_code, difference.share_code, difference.contact_id, p_day,
+            difference.page_views, difference.clicks, difference.sessions_started, difference.newcomer_sessions
+        );
+    get diagnostics by_both = row_count;
+    return by_card + by_group + by_contact + by_both;
 end
 $$;
 

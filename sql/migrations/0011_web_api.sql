@@ -40,6 +40,8 @@ begin
     union
     select user_code, date from analytics_daily_contact_stats where date = p_day
     union
+    select user_code, date from analytics_daily_group_contact_stats where date = p_day
+    union
     select user_code, date from analytics_daily_page_stats where date = p_day
     union
     select user_code, date from analytics_daily_click_targets where date = p_day
@@ -288,8 +290,8 @@ begin
 end
 $$;
 
--- A card's views, clicks and exact unique sessions of the days from p_from to before p_to: for 'all', by 'group' and
--- by 'contact'. Days whose aggregates may still lack rows are read from the raw tables, as above.
+-- A card's views, clicks and exact unique sessions of the days from p_from to before p_to: for 'all', by 'group', by
+-- 'contact' and by 'group and contact'. Days whose aggregates may still lack rows are read from the raw tables, as above.
 create function analytics_card_totals(p_user_code text, p_from date, p_to date)
 returns table (
     level text, share_code text, contact_id text,
@@ -331,10 +333,10 @@ begin
     ), live_by_level as materialized (
         select
             level, action, (at at time zone 'UTC')::date as day, session_id,
-            case level when 'group' then share_code end as share_code,
-            case level when 'contact' then contact_id end as contact_id
+            case when level in ('group', 'group and contact') then share_code end as share_code,
+            case when level in ('contact', 'group and contact') then contact_id end as contact_id
         from live
-        cross join unnest(array['all', 'group', 'contact']) as level
+        cross join unnest(array['all', 'group', 'contact', 'group and contact']) as level
     ), seen_before as (
         select member as session_id, nullif(facet.share_code, '') as share_code, nullif(facet.contact_id, '') as contact_id
         from (select distinct session_id from live) as live_session
@@ -350,10 +352,11 @@ begin
                 select session_id, level, share_code, contact_id, true as live from live_by_level
                 union all
                 select session_id, level,
-                    case level when 'group' then share_code end, case level when 'contact' then contact_id end,
+                    case when level in ('group', 'group and contact') then share_code end,
+                    case when level in ('contact', 'group and contact') then contact_id end,
                     false
                 from seen_before
-                cross join unnest(array['all', 'group', 'contact']) as level
+                cross join unnest(array['all', 'group', 'contact', 'group and contact']) as level
             ) as session_seen
             group by 1, 2, 3, 4
             having bool_and(live)
@@ -369,6 +372,10 @@ begin
         union all
         select 'contact', null, contact_id, date, page_views, clicks, sessions_started, newcomer_sessions
         from analytics_daily_contact_stats where user_code = p_user_code
+        union all
+        select 'group and contact', share_code, contact_id, date,
+            page_views, clicks, sessions_started, newcomer_sessions
+        from analytics_daily_group_contact_stats where user_code = p_user_code
     ), parts as (
         select level, share_code, contact_id, page_views, clicks, sessions_started,
             newcomer_sessions[date - p_from + 1] as sessions
@@ -440,6 +447,6 @@ comment on function aggregate_analytics_daily(date) is 'Aggregates a UTC day aga
 comment on function backfill_aggregates(timestamptz, timestamptz) is 'Aggregates all days from the first to the last again.';
 comment on function cleanup_old_raw_events(integer) is 'Empties raw partitions older than so many days; aggregates stay.';
 comment on function analytics_event_totals(text, date, date) is 'Events and exact uniques of up to 91 days: all, by type, by label.';
-comment on function analytics_card_totals(text, date, date) is 'A card''s counts and exact unique sessions of up to 91 days: all, by group, by contact.';
+comment on function analytics_card_totals(text, date, date) is 'A card''s counts and exact unique sessions of up to 91 days: all, by group, by contact, by both.';
 comment on view analytics_summary is 'How much was counted, and of which days.';
 comment on view analytics_table_sizes is 'The room that web analytics take.';

@@ -12,7 +12,7 @@ begin
     foreach name in array array[
         'analytics_sessions', 'analytics_page_views', 'analytics_clicks',
         'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
-        'analytics_daily_page_stats', 'analytics_daily_click_targets'
+        'analytics_daily_group_contact_stats', 'analytics_daily_page_stats', 'analytics_daily_click_targets'
     ] loop
         execute format('drop policy own_cards on %I', name);
     end loop;
@@ -20,7 +20,8 @@ begin
         'analytics_events', 'analytics_sessions', 'analytics_page_views', 'analytics_clicks',
         'analytics_events_hourly_agg', 'analytics_events_daily_agg', 'analytics_events_daily_totals',
         'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
-        'analytics_daily_page_stats', 'analytics_daily_click_targets', 'analytics_daily_members',
+        'analytics_daily_group_contact_stats', 'analytics_daily_page_stats', 'analytics_daily_click_targets',
+        'analytics_daily_members',
         'analytics_progress', 'analytics_retention',
         'analytics_dirty_hours', 'analytics_dirty_days', 'analytics_dirty_cards'
     ] loop
@@ -36,7 +37,8 @@ select close_analytics(
         'analytics_events', 'analytics_sessions', 'analytics_page_views', 'analytics_clicks',
         'analytics_events_hourly_agg', 'analytics_events_daily_agg', 'analytics_events_daily_totals',
         'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
-        'analytics_daily_page_stats', 'analytics_daily_click_targets', 'analytics_daily_members',
+        'analytics_daily_group_contact_stats', 'analytics_daily_page_stats', 'analytics_daily_click_targets',
+        'analytics_daily_members',
         'analytics_progress', 'analytics_retention',
         'analytics_dirty_hours', 'analytics_dirty_days', 'analytics_dirty_cards',
         'analytics_summary', 'analytics_table_sizes', 'analytics_partitions'

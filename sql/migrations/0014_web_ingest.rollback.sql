@@ -1,0 +1,8 @@
+drop function ingest_analytics_batch(jsonb);
+drop function ingest_analytics_sessions(jsonb);
+drop function analytics_batch_problems(jsonb, timestamptz);
+drop function analytics_batch_quote(jsonb);
+drop function analytics_batch_data_problem(jsonb, integer, integer);
+drop function analytics_batch_time(text);
+drop function analytics_batch_limits();
+drop function analytics_batch_fields();

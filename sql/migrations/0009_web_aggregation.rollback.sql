@@ -1,9 +1,10 @@
-drop function write_analytics_event_days(text[], date, analytics_day[]);
+drop function write_analytics_event_days(text[], date);
 drop function aggregate_analytics_days(integer);
-drop function analytics_days(text, text[], date, analytics_day[]);
+drop function compute_analytics_days(text, text[], date);
 drop function analytics_newcomers(analytics_scope, text[], date, text[]);
 drop aggregate analytics_joined(integer[]);
 drop function replace_analytics_members(text, text[], date);
+drop function start_analytics_days();
 drop function analytics_scopes(text);
 drop function analytics_levels(text);
 drop type analytics_day;

@@ -35,7 +35,8 @@ $$;
 
 -- Aggregation is few and large statements: each is planned for the buckets it has, a day is sorted in memory where it
 -- can be, and compiling costs more than it saves.
--- Events by hour: takes up to p_limit marks and hands their days on.
+-- Events by hour: takes the first p_limit marks, and all others of their buckets, so that a bucket is computed once
+-- however many marks it has; hands the days on.
 create function aggregate_analytics_hours(
     p_limit integer default 5000,
     out taken bigint, out buckets bigint, out written bigint, out refused bigint
@@ -56,9 +57,11 @@ declare
     today_hours timestamptz[];
     changed bigint;
 begin
-    with marks as (
+    with first as materialized (
+        select project_id, hour_bucket from analytics_dirty_hours order by id limit p_limit
+    ), marks as (
         delete from analytics_dirty_hours
-        where id in (select id from analytics_dirty_hours order by id limit p_limit)
+        where (project_id, hour_bucket) in (select project_id, hour_bucket from first)
         returning project_id, hour_bucket
     ), dirty as (
         select project_id, hour_bucket, count(*) as marks from marks group by project_id, hour_bucket
@@ -99,35 +102,39 @@ begin
                 and event.created_at < bucket.hour_bucket + interval '1 hour'
             where event.created_at >= today and event.created_at < today + interval '24 hours'
             group by 2, 1, 3, 4                     -- sorted by the hour first, a number: a third less time
-        ), wanted as (
-            select * from counted
-            union all
-            select *, null, null, null
+        ), difference as (
+            -- Grouped, not joined: a bucket may have thousands of labels, and no planner knows how many.
+            select
+                max(place) as place, project_id, hour_bucket, event_type, event_label,
+                max(event_count) filter (where place is null) as event_count,
+                max(unique_visitors) filter (where place is null) as unique_visitors,
+                max(unique_sessions) filter (where place is null) as unique_sessions
             from (
-                select stored.project_id, stored.hour_bucket, stored.event_type, stored.event_label
+                select null::tid as place, * from counted
+                union all
+                select
+                    stored.ctid, project_id, hour_bucket, event_type, event_label,
+                    event_count, unique_visitors, unique_sessions
                 from analytics_events_hourly_agg as stored
                 join bucket using (project_id, hour_bucket)
-                except
-                select project_id, hour_bucket, event_type, event_label from counted
-            ) as stale
+            ) as counted_or_stored
+            group by project_id, hour_bucket, event_type, event_label
+            having count(*) = 1
+                or (min(event_count), min(unique_visitors), min(unique_sessions))
+                    <> (max(event_count), max(unique_visitors), max(unique_sessions))
         )
         merge into analytics_events_hourly_agg as stored
-        using wanted
-        on (stored.project_id, stored.hour_bucket, stored.event_type)
-            = (wanted.project_id, wanted.hour_bucket, wanted.event_type)
-            and stored.event_label is not distinct from wanted.event_label
-        when matched and wanted.event_count is null then delete
-        when matched
-            and (stored.event_count, stored.unique_visitors, stored.unique_sessions)
-            is distinct from (wanted.event_count, wanted.unique_visitors, wanted.unique_sessions)
-        then update set
-            event_count = wanted.event_count, unique_visitors = wanted.unique_visitors,
-            unique_sessions = wanted.unique_sessions, updated_at = now()
+        using difference
+        on stored.ctid = difference.place
+        when matched and difference.event_count is null then delete
+        when matched then update set
+            event_count = difference.event_count, unique_visitors = difference.unique_visitors,
+            unique_sessions = difference.unique_sessions, updated_at = now()
         when not matched then insert
             (project_id, hour_bucket, event_type, event_label, event_count, unique_visitors, unique_sessions)
             values (
-                wanted.project_id, wanted.hour_bucket, wanted.event_type, wanted.event_label,
-                wanted.event_count, wanted.unique_visitors, wanted.unique_sessions
+                difference.project_id, difference.hour_bucket, difference.event_type, difference.event_label,
+                difference.event_count, difference.unique_visitors, difference.unique_sessions
             );
         get diagnostics changed = row_count;
         written := written + changed;
@@ -202,12 +209,29 @@ return case p_kind
     else array['card sessions']::analytics_scope[]
 end;
 
--- Reads a day once, in one snapshot: counts it, and makes its members what the raw rows say. Answers with the counts,
--- and with the later days whose newcomers change by it: those on which somebody who came or went is seen next, at any
--- level.
+-- The day at work is in two temporary tables, of the size of a day and not of what an array can hold. They are always
+-- made anew: one of the same name that the caller had made would act with our rights.
+create function start_analytics_days()
+returns void
+language plpgsql
+as $$
+declare
+    name text;
+begin
+    foreach name in array array['analytics_counted', 'analytics_computed'] loop
+        if to_regclass('pg_temp.' || name) is not null then
+            execute format('drop table pg_temp.%I', name);
+        end if;
+        execute format('create temporary table %I of analytics_day on commit drop', name);
+    end loop;
+end
+$$;
+
+-- Reads a day once, in one snapshot: counts it, into analytics_counted, and makes its members what the raw rows say.
+-- Answers with the later days whose newcomers change by it: those on which somebody who came or went is seen next, at
+-- any level.
 create function replace_analytics_members(
-    p_kind text, p_owners text[], p_day date,
-    out counts analytics_day[], out later_owners text[], out later_days date[]
+    p_kind text, p_owners text[], p_day date, out later_owners text[], out later_days date[]
 )
 language plpgsql
 as $$
@@ -304,40 +328,37 @@ begin
                 select * from unnest(first_facets, second_facets) as facet
             )
         ) as facet
-    ), later as (
-        select distinct moved.owner, next_day.day
-        from moved
-        cross join lateral (
-            select array[
-                min(members.day),
-                min(members.day) filter (where facet.first_facet = moved.first_facet),
-                min(members.day) filter (where facet.second_facet = moved.second_facet),
-                min(members.day) filter (
-                    where (facet.first_facet, facet.second_facet) = (moved.first_facet, moved.second_facet)
-                )
-            ] as days
-            from analytics_daily_members as members
-            cross join lateral unnest(members.first_facets, members.second_facets) as facet (first_facet, second_facet)
-            where (members.scope, members.owner, members.member) = (moved.scope, moved.owner, moved.member)
-                and members.day - p_day between 1 and 90
-        ) as later
-        cross join lateral unnest(later.days) as next_day (day)
+    ), noted as (
+        insert into pg_temp.analytics_counted
+        select level, owner, first_facet, second_facet, counted, clicks, sessions_started, null, null from counted
+    ), seen_later as (
+        select scope, owner, member, members.day, facet.first_facet, facet.second_facet
+        from (select distinct scope, owner, member from moved) as mover
+        join analytics_daily_members as members using (scope, owner, member)
+        cross join lateral unnest(members.first_facets, members.second_facets) as facet (first_facet, second_facet)
         -- Of the newest day, the usual one, nobody is seen later: one look instead of one a member.
-        where next_day.day is not null and exists (
+        where members.day - p_day between 1 and 90 and exists (
             select from analytics_daily_members as newer
             where newer.scope = any (scopes) and newer.owner = any (p_owners) and newer.day > p_day
         )
+    ), next_seen as (
+        -- Grouped, not joined: members may have many facets, and no planner knows how many.
+        select owner, min(day) as day
+        from (
+            select scope, owner, member, null::date as day, first_facet, second_facet from moved
+            union all
+            select * from seen_later
+        ) as appearance
+        cross join unnest(analytics_levels(p_kind)) as level
+        group by
+            scope, owner, member, level,
+            case when level in ('first', 'both') then first_facet else '' end,
+            case when level in ('second', 'both') then second_facet else '' end
+        having bool_or(day is null)
     )
-    select
-        array(
-            select row(
-                level, owner, first_facet, second_facet, counted.counted, clicks, sessions_started, null, null
-            )::analytics_day
-            from counted
-        ),
-        array_agg(later.owner), array_agg(later.day)
-    into counts, later_owners, later_days
-    from later;
+    select array_agg(owner), array_agg(day)
+    into later_owners, later_days
+    from (select distinct owner, day from next_seen where day is not null) as later;
 end
 $$;
 
@@ -357,44 +378,32 @@ begin
         select owner, member, first_facets, second_facets
         from analytics_daily_members
         where scope = p_scope and day = p_day and owner = any (p_owners)
-    ), earlier as (
+    ), appearance as (
+        select owner, member, 0 as days_away, first_facets, second_facets from present
+        union all
+        select members.owner, members.member, p_day - members.day, members.first_facets, members.second_facets
+        from present
+        join analytics_daily_members as members
+            on members.scope = p_scope
+            and (members.owner, members.member) = (present.owner, present.member)
+            -- Not day > p_day - 91: by the key, however little the planner knows, not by the index of days.
+            and p_day - members.day between 1 and 90
+    ), seen as (
+        -- Who is there with a facet, and how long ago the last time was. Grouped, not joined: nothing here takes more
+        -- than its share of a member's facets, be they thousands.
         select
             level, owner, member,
-            case when level in ('first', 'both') then first_facet else '' end as first_facet,
-            case when level in ('second', 'both') then second_facet else '' end as second_facet,
-            p_day - max(day) as days_away
-        from (
-            select members.owner, members.member, members.day, facet.first_facet, facet.second_facet
-            from present
-            join analytics_daily_members as members
-                on members.scope = p_scope
-                and (members.owner, members.member) = (present.owner, present.member)
-                -- Not day > p_day - 91: by the key, however little the planner knows, not by the index of days.
-                and p_day - members.day between 1 and 90
-            cross join lateral unnest(members.first_facets, members.second_facets) as facet (first_facet, second_facet)
-        ) as appearance
+            case when level in ('first', 'both') then facet.first_facet else '' end as first_facet,
+            case when level in ('second', 'both') then facet.second_facet else '' end as second_facet,
+            min(days_away) filter (where days_away > 0) as days_away
+        from appearance
+        cross join lateral unnest(first_facets, second_facets) as facet (first_facet, second_facet)
         cross join unnest(p_levels) as level
         group by 1, 2, 3, 4, 5
+        having min(days_away) = 0
     ), counted as materialized (
         select level, owner, first_facet, second_facet, coalesce(days_away, 91) as days_away, count(*) as members
-        from (
-            -- Of a member that is there with a facet more than once, the first time.
-            select
-                level, owner, member,
-                case when level in ('first', 'both') then first_facet else '' end as first_facet,
-                case when level in ('second', 'both') then second_facet else '' end as second_facet
-            from present
-            cross join lateral unnest(first_facets, second_facets)
-                with ordinality as facet (first_facet, second_facet, place)
-            cross join unnest(p_levels) as level
-            where case level
-                when 'all' then place = 1
-                when 'first' then place = array_position(first_facets, first_facet)
-                when 'second' then place = array_position(second_facets, second_facet)
-                else true
-            end
-        ) as now
-        left join earlier using (level, owner, member, first_facet, second_facet)
+        from seen
         group by 1, 2, 3, 4, 5
     ), stretch as (
         -- From one absence that occurs to the next, newcomers stay the same.
@@ -413,21 +422,20 @@ begin
 end
 $$;
 
--- A day's counts together with its newcomers.
-create function analytics_days(p_kind text, p_owners text[], p_day date, p_counts analytics_day[])
-returns setof analytics_day
+-- Makes analytics_computed of what analytics_counted has, which it empties, and the newcomers.
+create function compute_analytics_days(p_kind text, p_owners text[], p_day date)
+returns void
 language plpgsql
-stable
 as $$
-#variable_conflict use_column
 begin
+    truncate pg_temp.analytics_computed;
     -- Grouped, not joined: how many newcomers there are no planner knows, and it would try them one by one.
-    return query
+    insert into pg_temp.analytics_computed
     select
         level, owner, first_facet, second_facet, max(counted), max(clicks), max(sessions_started),
         max(newcomer_visitors), max(newcomer_sessions)
     from (
-        select * from unnest(p_counts)
+        select * from pg_temp.analytics_counted
         union all
         select
             level, owner, first_facet, second_facet, null, null, null,
@@ -437,10 +445,11 @@ begin
     ) as part
     group by 1, 2, 3, 4
     having max(counted) is not null;
+    truncate pg_temp.analytics_counted;
 end
 $$;
 
--- Events by day: takes up to p_limit marks.
+-- Events by day: takes the first p_limit marks, and all others of their buckets.
 create function aggregate_analytics_days(
     p_limit integer default 1000,
     out taken bigint, out buckets bigint, out written bigint
@@ -464,9 +473,11 @@ declare
     later_projects text[];
     later_days date[];
 begin
-    with marks as (
+    with first as materialized (
+        select project_id, day from analytics_dirty_days order by id limit p_limit
+    ), marks as (
         delete from analytics_dirty_days
-        where id in (select id from analytics_dirty_days order by id limit p_limit)
+        where (project_id, day) in (select project_id, day from first)
         returning project_id, day
     ), dirty as (
         select project_id, day, count(*) as marks from marks group by project_id, day
@@ -478,6 +489,7 @@ begin
     into taken, buckets, projects, days
     from dirty;
 
+    perform start_analytics_days();
     -- Oldest first: a day's newcomers rest on the members of the days before it.
     written := 0;
     for today, today_projects in
@@ -486,7 +498,7 @@ begin
         replaced := replace_analytics_members('days', today_projects, today);
         later_projects := later_projects || replaced.later_owners;
         later_days := later_days || replaced.later_days;
-        written := written + write_analytics_event_days(today_projects, today, replaced.counts);
+        written := written + write_analytics_event_days(today_projects, today);
     end loop;
     for today, today_projects in
         select day, array_agg(project_id)
@@ -497,98 +509,103 @@ begin
         ) as later
         group by day
     loop
-        written := written + write_analytics_event_days(today_projects, today, array(
-            select row(level, project_id, event_type, event_label, event_count, 0, 0, null, null)::analytics_day
-            from (
-                select 'both' as level, project_id, event_type, coalesce(event_label, '') as event_label, event_count
-                from analytics_events_daily_agg
-                where project_id = any (today_projects) and day = today
-                union all
-                select
-                    case when event_type is null then 'all' else 'first' end, project_id, coalesce(event_type, ''), '',
-                    event_count
-                from analytics_events_daily_totals
-                where project_id = any (today_projects) and day = today
-            ) as stored
-        ));
+        insert into pg_temp.analytics_counted
+        select 'both', project_id, event_type, coalesce(event_label, ''), event_count, 0, 0, null::integer[], null::integer[]
+        from analytics_events_daily_agg
+        where project_id = any (today_projects) and day = today
+        union all
+        select
+            case when event_type is null then 'all' else 'first' end, project_id, coalesce(event_type, ''), '',
+            event_count, 0, 0, null, null
+        from analytics_events_daily_totals
+        where project_id = any (today_projects) and day = today;
+        written := written + write_analytics_event_days(today_projects, today);
     end loop;
 
     perform note_analytics_progress('days', case when taken < p_limit then until else '-infinity' end, 0);
 end
 $$;
 
--- Makes some projects' rows of a day what raw rows and members say; answers with how many rows that changed.
-create function write_analytics_event_days(p_projects text[], p_day date, p_counts analytics_day[])
+-- Makes some projects' rows of a day what analytics_counted and members say; answers with how many rows that changed.
+create function write_analytics_event_days(p_projects text[], p_day date)
 returns bigint
 language plpgsql
 as $$
 declare
-    days analytics_day[] := array(select computed from analytics_days('days', p_projects, p_day, p_counts) as computed);
     by_label bigint;
     totals bigint;
 begin
-    with wanted as (
-        select owner as project_id, first_facet as event_type, nullif(second_facet, '') as event_label,
-            counted as event_count, newcomer_visitors, newcomer_sessions
-        from unnest(days) where level = 'both'
-        union all
-        select *, null, null, null
+    perform compute_analytics_days('days', p_projects, p_day);
+    -- As hours: grouped, not joined.
+    with difference as (
+        select
+            max(place) as place, project_id, event_type, event_label,
+            max(event_count) filter (where place is null) as event_count,
+            max(newcomer_visitors) filter (where place is null) as newcomer_visitors,
+            max(newcomer_sessions) filter (where place is null) as newcomer_sessions
         from (
-            select project_id, event_type, event_label from analytics_events_daily_agg
-            where project_id = any (p_projects) and day = p_day
-            except
-            select owner, first_facet, nullif(second_facet, '') from unnest(days) where level = 'both'
-        ) as stale
+            select null::tid as place, owner as project_id, first_facet as event_type, nullif(second_facet, '') as event_label,
+                counted as event_count, newcomer_visitors, newcomer_sessions
+            from pg_temp.analytics_computed where level = 'both'
+            union all
+            select ctid, project_id, event_type, event_label, event_count, newcomer_visitors, newcomer_sessions
+            from analytics_events_daily_agg where project_id = any (p_projects) and day = p_day
+        ) as computed_or_stored
+        group by project_id, event_type, event_label
+        having count(*) = 1
+            or (min(event_count), min(newcomer_visitors), min(newcomer_sessions))
+                <> (max(event_count), max(newcomer_visitors), max(newcomer_sessions))
     )
     merge into analytics_events_daily_agg as stored
-    using wanted
-    on stored.day = p_day
-        and (stored.project_id, stored.event_type) = (wanted.project_id, wanted.event_type)
-        and stored.event_label is not distinct from wanted.event_label
-    when matched and wanted.event_count is null then delete
-    when matched
-        and (stored.event_count, stored.newcomer_visitors, stored.newcomer_sessions)
-        is distinct from (wanted.event_count, wanted.newcomer_visitors, wanted.newcomer_sessions)
-    then update set
-        event_count = wanted.event_count, newcomer_visitors = wanted.newcomer_visitors,
-        newcomer_sessions = wanted.newcomer_sessions, updated_at = now()
+    using difference
+    on stored.ctid = difference.place
+    when matched and difference.event_count is null then delete
+    when matched then update set
+        event_count = difference.event_count,
+        newcomer_visitors = difference.newcomer_visitors,
+        newcomer_sessions = difference.newcomer_sessions,
+        updated_at = now()
     when not matched then insert
         (project_id, event_type, event_label, day, event_count, newcomer_visitors, newcomer_sessions)
         values (
-            wanted.project_id, wanted.event_type, wanted.event_label, p_day,
-            wanted.event_count, wanted.newcomer_visitors, wanted.newcomer_sessions
+            difference.project_id, difference.event_type, difference.event_label, p_day,
+            difference.event_count, difference.newcomer_visitors, difference.newcomer_sessions
         );
     get diagnostics by_label = row_count;
 
-    with wanted as (
-        select owner as project_id, nullif(first_facet, '') as event_type,
-            counted as event_count, newcomer_visitors, newcomer_sessions
-        from unnest(days) where level in ('all', 'first')
-        union all
-        select *, null, null, null
+    with difference as (
+        select
+            max(place) as place, project_id, event_type,
+            max(event_count) filter (where place is null) as event_count,
+            max(newcomer_visitors) filter (where place is null) as newcomer_visitors,
+            max(newcomer_sessions) filter (where place is null) as newcomer_sessions
         from (
-            select project_id, event_type from analytics_events_daily_totals
-            where project_id = any (p_projects) and day = p_day
-            except
-            select owner, nullif(first_facet, '') from unnest(days) where level in ('all', 'first')
-        ) as stale
+            select null::tid as place, owner as project_id, nullif(first_facet, '') as event_type,
+                counted as event_count, newcomer_visitors, newcomer_sessions
+            from pg_temp.analytics_computed where level in ('all', 'first')
+            union all
+            select ctid, project_id, event_type, event_count, newcomer_visitors, newcomer_sessions
+            from analytics_events_daily_totals where project_id = any (p_projects) and day = p_day
+        ) as computed_or_stored
+        group by project_id, event_type
+        having count(*) = 1
+            or (min(event_count), min(newcomer_visitors), min(newcomer_sessions))
+                <> (max(event_count), max(newcomer_visitors), max(newcomer_sessions))
     )
     merge into analytics_events_daily_totals as stored
-    using wanted
-    on stored.day = p_day
-        and stored.project_id = wanted.project_id and stored.event_type is not distinct from wanted.event_type
-    when matched and wanted.event_count is null then delete
-    when matched
-        and (stored.event_count, stored.newcomer_visitors, stored.newcomer_sessions)
-        is distinct from (wanted.event_count, wanted.newcomer_visitors, wanted.newcomer_sessions)
-    then update set
-        event_count = wanted.event_count, newcomer_visitors = wanted.newcomer_visitors,
-        newcomer_sessions = wanted.newcomer_sessions, updated_at = now()
+    using difference
+    on stored.ctid = difference.place
+    when matched and difference.event_count is null then delete
+    when matched then update set
+        event_count = difference.event_count,
+        newcomer_visitors = difference.newcomer_visitors,
+        newcomer_sessions = difference.newcomer_sessions,
+        updated_at = now()
     when not matched then insert
         (project_id, event_type, day, event_count, newcomer_visitors, newcomer_sessions)
         values (
-            wanted.project_id, wanted.event_type, p_day,
-            wanted.event_count, wanted.newcomer_visitors, wanted.newcomer_sessions
+            difference.project_id, difference.event_type, p_day,
+            difference.event_count, difference.newcomer_visitors, difference.newcomer_sessions
         );
     get diagnostics totals = row_count;
     return by_label + totals;

@@ -1,6 +1,6 @@
 -- Aggregation of cards by day; see 0009 for how aggregation goes.
 
--- Takes up to p_limit marks.
+-- Takes the first p_limit marks, and all others of their buckets.
 create function aggregate_analytics_cards(
     p_limit integer default 1000,
     out taken bigint, out buckets bigint, out written bigint, out refused bigint
@@ -22,9 +22,11 @@ declare
     later_cards text[];
     later_days date[];
 begin
-    with marks as (
+    with first as materialized (
+        select user_code, day from analytics_dirty_cards order by id limit p_limit
+    ), marks as (
         delete from analytics_dirty_cards
-        where id in (select id from analytics_dirty_cards order by id limit p_limit)
+        where (user_code, day) in (select user_code, day from first)
         returning user_code, day
     ), dirty as (
         select user_code, day, count(*) as marks from marks group by user_code, day
@@ -39,6 +41,7 @@ begin
     from unnest(cards, days) as dirty (user_code, day)
     where day >= (floor at time zone 'UTC')::date;
 
+    perform start_analytics_days();
     -- Oldest first: a day's newcomers rest on the members of the days before it.
     written := 0;
     for today, today_cards in
@@ -48,7 +51,7 @@ begin
         later_cards := later_cards || replaced.later_owners;
         later_days := later_days || replaced.later_days;
         written := written
-            + write_analytics_card_days(today_cards, today, replaced.counts)
+            + write_analytics_card_days(today_cards, today)
             + write_analytics_card_parts(today_cards, today);
     end loop;
     for today, today_cards in
@@ -60,25 +63,19 @@ begin
         ) as later
         group by day
     loop
-        written := written + write_analytics_card_days(today_cards, today, array(
-            select row(
-                level, user_code, share_code, contact_id, page_views, clicks, sessions_started, null, null
-            )::analytics_day
-            from (
-                select 'all' as level, user_code, '' as share_code, '' as contact_id,
-                    page_views, clicks, sessions_started
-                from analytics_daily_user_stats
-                where user_code = any (today_cards) and date = today
-                union all
-                select 'first', user_code, coalesce(share_code, ''), '', page_views, clicks, sessions_started
-                from analytics_daily_group_stats
-                where user_code = any (today_cards) and date = today
-                union all
-                select 'second', user_code, '', coalesce(contact_id, ''), page_views, clicks, sessions_started
-                from analytics_daily_contact_stats
-                where user_code = any (today_cards) and date = today
-            ) as stored
-        ));
+        insert into pg_temp.analytics_counted
+        select 'all', user_code, '', '', page_views, clicks, sessions_started, null::integer[], null::integer[]
+        from analytics_daily_user_stats
+        where user_code = any (today_cards) and date = today
+        union all
+        select 'first', user_code, coalesce(share_code, ''), '', page_views, clicks, sessions_started, null, null
+        from analytics_daily_group_stats
+        where user_code = any (today_cards) and date = today
+        union all
+        select 'second', user_code, '', coalesce(contact_id, ''), page_views, clicks, sessions_started, null, null
+        from analytics_daily_contact_stats
+        where user_code = any (today_cards) and date = today;
+        written := written + write_analytics_card_days(today_cards, today);
     end loop;
 
     perform note_analytics_progress(
@@ -115,103 +112,128 @@ as $$
     select (select count(*) from page_views) + (select count(*) from clicks) + (select count(*) from sessions);
 $$;
 
--- Makes some cards' rows of a day, by card, group and contact, what raw rows and members say.
-create function write_analytics_card_days(p_user_codes text[], p_day date, p_counts analytics_day[])
+-- Makes some cards' rows of a day, by card, group and contact, what analytics_counted and members say.
+create function write_analytics_card_days(p_user_codes text[], p_day date)
 returns bigint
 language plpgsql
 as $$
 declare
-    days analytics_day[] := array(select computed from analytics_days('cards', p_user_codes, p_day, p_counts) as computed);
     by_card bigint;
     by_group bigint;
     by_contact bigint;
 begin
-    with wanted as (
-        select owner as user_code, counted as page_views, clicks, sessions_started, newcomer_sessions
-        from unnest(days) where level = 'all'
-        union all
-        select *, null, null, null, null
+    perform compute_analytics_days('cards', p_user_codes, p_day);
+    with difference as (
+        select
+            max(place) as place, user_code,
+            max(page_views) filter (where place is null) as page_views,
+            max(clicks) filter (where place is null) as clicks,
+            max(sessions_started) filter (where place is null) as sessions_started,
+            max(newcomer_sessions) filter (where place is null) as newcomer_sessions
         from (
-            select user_code from analytics_daily_user_stats where user_code = any (p_user_codes) and date = p_day
-            except
-            select owner from unnest(days) where level = 'all'
-        ) as stale
+            select null::tid as place, owner as user_code,
+                counted as page_views, clicks, sessions_started, newcomer_sessions
+            from pg_temp.analytics_computed where level = 'all'
+            union all
+            select ctid, user_code, page_views, clicks, sessions_started, newcomer_sessions
+            from analytics_daily_user_stats where user_code = any (p_user_codes) and date = p_day
+        ) as computed_or_stored
+        group by user_code
+        having count(*) = 1
+            or (min(page_views), min(clicks), min(sessions_started), min(newcomer_sessions))
+                <> (max(page_views), max(clicks), max(sessions_started), max(newcomer_sessions))
     )
     merge into analytics_daily_user_stats as stored
-    using wanted
-    on stored.date = p_day and stored.user_code = wanted.user_code
-    when matched and wanted.page_views is null then delete
-    when matched
-        and (stored.page_views, stored.clicks, stored.sessions_started, stored.newcomer_sessions)
-        is distinct from (wanted.page_views, wanted.clicks, wanted.sessions_started, wanted.newcomer_sessions)
-    then update set
-        page_views = wanted.page_views, clicks = wanted.clicks, sessions_started = wanted.sessions_started,
-        newcomer_sessions = wanted.newcomer_sessions, updated_at = now()
-    when not matched then insert (user_code, date, page_views, clicks, sessions_started, newcomer_sessions)
+    using difference
+    on stored.ctid = difference.place
+    when matched and difference.page_views is null then delete
+    when matched then update set
+        page_views = difference.page_views,
+        clicks = difference.clicks,
+        sessions_started = difference.sessions_started,
+        newcomer_sessions = difference.newcomer_sessions,
+        updated_at = now()
+    when not matched then insert
+        (user_code, date, page_views, clicks, sessions_started, newcomer_sessions)
         values (
-            wanted.user_code, p_day, wanted.page_views, wanted.clicks, wanted.sessions_started, wanted.newcomer_sessions
+            difference.user_code, p_day,
+            difference.page_views, difference.clicks, difference.sessions_started, difference.newcomer_sessions
         );
     get diagnostics by_card = row_count;
 
-    with wanted as (
-        select owner as user_code, nullif(first_facet, '') as share_code,
-            counted as page_views, clicks, sessions_started, newcomer_sessions
-        from unnest(days) where level = 'first'
-        union all
-        select *, null, null, null, null
+    with difference as (
+        select
+            max(place) as place, user_code, share_code,
+            max(page_views) filter (where place is null) as page_views,
+            max(clicks) filter (where place is null) as clicks,
+            max(sessions_started) filter (where place is null) as sessions_started,
+            max(newcomer_sessions) filter (where place is null) as newcomer_sessions
         from (
-            select user_code, share_code from analytics_daily_group_stats
-            where user_code = any (p_user_codes) and date = p_day
-            except
-            select owner, nullif(first_facet, '') from unnest(days) where level = 'first'
-        ) as stale
+            select null::tid as place, owner as user_code, nullif(first_facet, '') as share_code,
+                counted as page_views, clicks, sessions_started, newcomer_sessions
+            from pg_temp.analytics_computed where level = 'first'
+            union all
+            select ctid, user_code, share_code, page_views, clicks, sessions_started, newcomer_sessions
+            from analytics_daily_group_stats where user_code = any (p_user_codes) and date = p_day
+        ) as computed_or_stored
+        group by user_code, share_code
+        having count(*) = 1
+            or (min(page_views), min(clicks), min(sessions_started), min(newcomer_sessions))
+                <> (max(page_views), max(clicks), max(sessions_started), max(newcomer_sessions))
     )
     merge into analytics_daily_group_stats as stored
-    using wanted
-    on stored.date = p_day and stored.user_code = wanted.user_code
-        and stored.share_code is not distinct from wanted.share_code
-    when matched and wanted.page_views is null then delete
-    when matched
-        and (stored.page_views, stored.clicks, stored.sessions_started, stored.newcomer_sessions)
-        is distinct from (wanted.page_views, wanted.clicks, wanted.sessions_started, wanted.newcomer_sessions)
-    then update set
-        page_views = wanted.page_views, clicks = wanted.clicks, sessions_started = wanted.sessions_started,
-        newcomer_sessions = wanted.newcomer_sessions, updated_at = now()
-    when not matched then insert (user_code, share_code, date, page_views, clicks, sessions_started, newcomer_sessions)
+    using difference
+    on stored.ctid = difference.place
+    when matched and difference.page_views is null then delete
+    when matched then update set
+        page_views = difference.page_views,
+        clicks = difference.clicks,
+        sessions_started = difference.sessions_started,
+        newcomer_sessions = difference.newcomer_sessions,
+        updated_at = now()
+    when not matched then insert
+        (user_code, share_code, date, page_views, clicks, sessions_started, newcomer_sessions)
         values (
-            wanted.user_code, wanted.share_code, p_day,
-            wanted.page_views, wanted.clicks, wanted.sessions_started, wanted.newcomer_sessions
+            difference.user_code, difference.share_code, p_day,
+            difference.page_views, difference.clicks, difference.sessions_started, difference.newcomer_sessions
         );
     get diagnostics by_group = row_count;
 
-    with wanted as (
-        select owner as user_code, nullif(second_facet, '') as contact_id,
-            counted as page_views, clicks, sessions_started, newcomer_sessions
-        from unnest(days) where level = 'second'
-        union all
-        select *, null, null, null, null
+    with difference as (
+        select
+            max(place) as place, user_code, contact_id,
+            max(page_views) filter (where place is null) as page_views,
+            max(clicks) filter (where place is null) as clicks,
+            max(sessions_started) filter (where place is null) as sessions_started,
+            max(newcomer_sessions) filter (where place is null) as newcomer_sessions
         from (
-            select user_code, contact_id from analytics_daily_contact_stats
-            where user_code = any (p_user_codes) and date = p_day
-            except
-            select owner, nullif(second_facet, '') from unnest(days) where level = 'second'
-        ) as stale
+            select null::tid as place, owner as user_code, nullif(second_facet, '') as contact_id,
+                counted as page_views, clicks, sessions_started, newcomer_sessions
+            from pg_temp.analytics_computed where level = 'second'
+            union all
+            select ctid, user_code, contact_id, page_views, clicks, sessions_started, newcomer_sessions
+            from analytics_daily_contact_stats where user_code = any (p_user_codes) and date = p_day
+        ) as computed_or_stored
+        group by user_code, contact_id
+        having count(*) = 1
+            or (min(page_views), min(clicks), min(sessions_started), min(newcomer_sessions))
+                <> (max(page_views), max(clicks), max(sessions_started), max(newcomer_sessions))
     )
     merge into analytics_daily_contact_stats as stored
-    using wanted
-    on stored.date = p_day and stored.user_code = wanted.user_code
-        and stored.contact_id is not distinct from wanted.contact_id
-    when matched and wanted.page_views is null then delete
-    when matched
-        and (stored.page_views, stored.clicks, stored.sessions_started, stored.newcomer_sessions)
-        is distinct from (wanted.page_views, wanted.clicks, wanted.sessions_started, wanted.newcomer_sessions)
-    then update set
-        page_views = wanted.page_views, clicks = wanted.clicks, sessions_started = wanted.sessions_started,
-        newcomer_sessions = wanted.newcomer_sessions, updated_at = now()
-    when not matched then insert (user_code, contact_id, date, page_views, clicks, sessions_started, newcomer_sessions)
+    using difference
+    on stored.ctid = difference.place
+    when matched and difference.page_views is null then delete
+    when matched then update set
+        page_views = difference.page_views,
+        clicks = difference.clicks,
+        sessions_started = difference.sessions_started,
+        newcomer_sessions = difference.newcomer_sessions,
+        updated_at = now()
+    when not matched then insert
+        (user_code, contact_id, date, page_views, clicks, sessions_started, newcomer_sessions)
         values (
-            wanted.user_code, wanted.contact_id, p_day,
-            wanted.page_views, wanted.clicks, wanted.sessions_started, wanted.newcomer_sessions
+            difference.user_code, difference.contact_id, p_day,
+            difference.page_views, difference.clicks, difference.sessions_started, difference.newcomer_sessions
         );
     get diagnostics by_contact = row_count;
     return by_card + by_group + by_contact;
@@ -227,71 +249,63 @@ declare
     pages bigint;
     targets bigint;
 begin
-    with counted as materialized (
-        select
-            user_code, nullif(share_code, '') as share_code, nullif(contact_id, '') as contact_id, page_type,
-            count(*) as page_views
-        from analytics_page_views
-        where user_code = any (p_user_codes)
-            and viewed_at >= p_day::timestamp at time zone 'UTC'
-            and viewed_at < (p_day + 1)::timestamp at time zone 'UTC'
-        group by 1, 2, 3, 4
-    ), wanted as (
-        select * from counted
-        union all
-        select *, null
+    with difference as (
+        select max(place) as place, user_code, share_code, contact_id, page_type,
+            max(page_views) filter (where place is null) as page_views
         from (
-            select user_code, share_code, contact_id, page_type from analytics_daily_page_stats
-            where user_code = any (p_user_codes) and date = p_day
-            except
-            select user_code, share_code, contact_id, page_type from counted
-        ) as stale
+            select null::tid as place, user_code, nullif(share_code, '') as share_code, nullif(contact_id, '') as contact_id, page_type,
+                count(*) as page_views
+            from analytics_page_views
+            where user_code = any (p_user_codes)
+                and viewed_at >= p_day::timestamp at time zone 'UTC'
+                and viewed_at < (p_day + 1)::timestamp at time zone 'UTC'
+            group by 2, 3, 4, 5
+            union all
+            select ctid, user_code, share_code, contact_id, page_type, page_views
+            from analytics_daily_page_stats where user_code = any (p_user_codes) and date = p_day
+        ) as counted_or_stored
+        group by user_code, share_code, contact_id, page_type
+        having count(*) = 1 or min(page_views) <> max(page_views)
     )
     merge into analytics_daily_page_stats as stored
-    using wanted
-    on stored.date = p_day and (stored.user_code, stored.page_type) = (wanted.user_code, wanted.page_type)
-        and stored.share_code is not distinct from wanted.share_code
-        and stored.contact_id is not distinct from wanted.contact_id
-    when matched and wanted.page_views is null then delete
-    when matched and stored.page_views <> wanted.page_views
-        then update set page_views = wanted.page_views, updated_at = now()
+    using difference
+    on stored.ctid = difference.place
+    when matched and difference.page_views is null then delete
+    when matched then update set page_views = difference.page_views, updated_at = now()
     when not matched then insert (user_code, share_code, contact_id, page_type, date, page_views)
-        values (wanted.user_code, wanted.share_code, wanted.contact_id, wanted.page_type, p_day, wanted.page_views);
+        values (
+            difference.user_code, difference.share_code, difference.contact_id, difference.page_type, p_day,
+            difference.page_views
+        );
     get diagnostics pages = row_count;
 
-    with counted as materialized (
-        select
-            user_code, nullif(share_code, '') as share_code, nullif(contact_id, '') as contact_id,
-            click_category, nullif(click_target, '') as click_target, count(*) as clicks
-        from analytics_clicks
-        where user_code = any (p_user_codes)
-            and clicked_at >= p_day::timestamp at time zone 'UTC'
-            and clicked_at < (p_day + 1)::timestamp at time zone 'UTC'
-        group by 1, 2, 3, 4, 5
-    ), wanted as (
-        select * from counted
-        union all
-        select *, null
+    with difference as (
+        select max(place) as place, user_code, share_code, contact_id, click_category, click_target,
+            max(clicks) filter (where place is null) as clicks
         from (
-            select user_code, share_code, contact_id, click_category, click_target from analytics_daily_click_targets
-            where user_code = any (p_user_codes) and date = p_day
-            except
-            select user_code, share_code, contact_id, click_category, click_target from counted
-        ) as stale
+            select null::tid as place, user_code, nullif(share_code, '') as share_code, nullif(contact_id, '') as contact_id, click_category, nullif(click_target, '') as click_target,
+                count(*) as clicks
+            from analytics_clicks
+            where user_code = any (p_user_codes)
+                and clicked_at >= p_day::timestamp at time zone 'UTC'
+                and clicked_at < (p_day + 1)::timestamp at time zone 'UTC'
+            group by 2, 3, 4, 5, 6
+            union all
+            select ctid, user_code, share_code, contact_id, click_category, click_target, clicks
+            from analytics_daily_click_targets where user_code = any (p_user_codes) and date = p_day
+        ) as counted_or_stored
+        group by user_code, share_code, contact_id, click_category, click_target
+        having count(*) = 1 or min(clicks) <> max(clicks)
     )
     merge into analytics_daily_click_targets as stored
-    using wanted
-    on stored.date = p_day and (stored.user_code, stored.click_category) = (wanted.user_code, wanted.click_category)
-        and stored.click_target is not distinct from wanted.click_target
-        and stored.share_code is not distinct from wanted.share_code
-        and stored.contact_id is not distinct from wanted.contact_id
-    when matched and wanted.clicks is null then delete
-    when matched and stored.clicks <> wanted.clicks
-        then update set clicks = wanted.clicks, updated_at = now()
+    using difference
+    on stored.ctid = difference.place
+    when matched and difference.clicks is null then delete
+    when matched then update set clicks = difference.clicks, updated_at = now()
     when not matched then insert (user_code, share_code, contact_id, click_category, click_target, date, clicks)
         values (
-            wanted.user_code, wanted.share_code, wanted.contact_id,
-            wanted.click_category, wanted.click_target, p_day, wanted.clicks
+            difference.user_code, difference.share_code, difference.contact_id, difference.click_category, difference.click_target, p_day,
+            difference.clicks
         );
     get diagnostics targets = row_count;
     return pages + targets;

@@ -101,16 +101,10 @@ create trigger mark_deleted after delete on analytics_clicks
     referencing old table as old_rows for each statement execute function mark_analytics_cards('clicked_at');
 
 -- Whoever may write a raw table marks by it, without rights on the queues (security definer).
-do $$
-declare
-    function regprocedure;
-begin
-    foreach function in array array['mark_analytics_hours()', 'mark_analytics_cards()']::regprocedure[] loop
-        execute format('alter function %s set search_path = pg_catalog, %I, pg_temp', function, current_schema());
-        execute format('revoke all on function %s from public', function);
-    end loop;
-end
-$$;
+select close_analytics(
+    array['analytics_dirty_hours', 'analytics_dirty_days', 'analytics_dirty_cards']::regclass[],
+    array['mark_analytics_hours()', 'mark_analytics_cards()']::regprocedure[]
+);
 
 comment on table analytics_dirty_hours is 'Project-hours written to since they were last aggregated.';
 comment on table analytics_dirty_days is 'Project-days whose hours were aggregated since the day was.';

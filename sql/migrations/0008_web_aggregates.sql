@@ -143,6 +143,15 @@ create table analytics_progress (
 );
 insert into analytics_progress (aggregate) values ('hours'), ('days'), ('cards');
 
+select close_analytics(
+    array[
+        'analytics_events_hourly_agg', 'analytics_events_daily_agg', 'analytics_events_daily_totals',
+        'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
+        'analytics_daily_page_stats', 'analytics_daily_click_targets', 'analytics_daily_members', 'analytics_progress'
+    ]::regclass[],
+    '{}'
+);
+
 comment on table analytics_events_hourly_agg is 'Events by project, UTC hour, type and label.';
 comment on table analytics_events_daily_agg is 'Events by project, UTC day, type and label; newcomers give exact uniques over ranges.';
 comment on table analytics_events_daily_totals is 'Events by project and UTC day, for all types (null) and by type.';

@@ -311,3 +311,8 @@ begin
     return pages + targets;
 end
 $$;
+
+select close_analytics('{}', array[
+    'aggregate_analytics_cards(integer)', 'refuse_analytics_card_rows(text[], date[], timestamptz)',
+    'write_analytics_card_days(text[], date, analytics_day[])', 'write_analytics_card_parts(text[], date)'
+]::regprocedure[]);

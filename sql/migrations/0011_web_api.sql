@@ -515,10 +515,16 @@ where relkind = 'r' and not relispartition and relname ~ '^analytics_'
     and relnamespace = (select relnamespace from pg_class where oid = 'analytics_events'::regclass)
 order by bytes desc;
 
-revoke all on function
-    analytics_known_days(), analytics_floor_keeping(integer), take_analytics_marks_before(timestamptz),
-    lock_analytics_partitions(regclass[])
-    from public;
+select close_analytics(
+    array['analytics_partitions', 'analytics_summary', 'analytics_table_sizes']::regclass[],
+    array[
+        'mark_analytics_day(date)', 'take_all_analytics_marks()', 'aggregate_analytics_daily(date)',
+        'backfill_aggregates(timestamptz, timestamptz)', 'analytics_known_days()',
+        'analytics_floor_keeping(integer)', 'take_analytics_marks_before(timestamptz)',
+        'lock_analytics_partitions(regclass[])', 'cleanup_old_raw_events(integer)',
+        'analytics_event_totals(text, date, date)', 'analytics_card_totals(text, date, date)'
+    ]::regprocedure[]
+);
 
 comment on function aggregate_analytics_daily(date) is 'Aggregates a UTC day again, by default yesterday, and all that is marked.';
 comment on function backfill_aggregates(timestamptz, timestamptz) is 'Aggregates all days from the first to the last again.';

@@ -1,49 +1,73 @@
--- Roles stay: other databases may use them. Of the rest goes what the migration made.
+-- Roles stay: other databases may use them. What the migrations before made is closed as they left it.
 do $$
 declare
-    made record;
+    name text;
 begin
-    for made in
-        select polname, polrelid::regclass as name from pg_policy
-        where polname in ('own_projects', 'own_cards', 'own_members', 'everybody_signed_in', 'service')
-            and polrelid in (
-                select oid from pg_class
-                where relnamespace = (select relnamespace from pg_class where oid = 'analytics_events'::regclass)
-                    and (relname ~ '^analytics_' or obj_description(oid, 'pg_class') ~ 'Made by mixpanel-pipeline\.$')
-            )
-    loop
-        execute format('drop policy %I on %s', made.polname, made.name);
+    foreach name in array array[
+        'analytics_events', 'analytics_events_hourly_agg', 'analytics_events_daily_agg', 'analytics_events_daily_totals'
+    ] loop
+        execute format('drop policy own_projects on %I', name);
     end loop;
-    for made in
-        select oid::regclass as name, relkind from pg_class
-        where relnamespace = (select relnamespace from pg_class where oid = 'analytics_events'::regclass)
-            and relname ~ '^analytics_' and relkind in ('r', 'p', 'v') and not relispartition
-    loop
-        execute format('revoke all on %s from anon, authenticated, service_role', made.name);
-        if made.relkind <> 'v' then
-            execute format('alter table %s disable row level security', made.name);
-        end if;
+    foreach name in array array[
+        'analytics_sessions', 'analytics_page_views', 'analytics_clicks',
+        'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
+        'analytics_daily_page_stats', 'analytics_daily_click_targets'
+    ] loop
+        execute format('drop policy own_cards on %I', name);
     end loop;
-    for made in
-        select oid::regprocedure as name from pg_proc
-        where pronamespace = (select relnamespace from pg_class where oid = 'analytics_events'::regclass)
-            and proname ~ '(^|_)analytics(_|$)|^(backfill_aggregates|cleanup_old_raw_events)$'
-    loop
-        execute format('revoke all on function %s from anon, authenticated, service_role', made.name);
+    foreach name in array array[
+        'analytics_events', 'analytics_sessions', 'analytics_page_views', 'analytics_clicks',
+        'analytics_events_hourly_agg', 'analytics_events_daily_agg', 'analytics_events_daily_totals',
+        'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
+        'analytics_daily_page_stats', 'analytics_daily_click_targets', 'analytics_daily_members',
+        'analytics_progress', 'analytics_retention',
+        'analytics_dirty_hours', 'analytics_dirty_days', 'analytics_dirty_cards'
+    ] loop
+        execute format('drop policy service on %I', name);
     end loop;
 end
 $$;
+drop policy own_members on analytics_daily_members;
+drop policy everybody_signed_in on analytics_progress;
+
+select close_analytics(
+    array[
+        'analytics_events', 'analytics_sessions', 'analytics_page_views', 'analytics_clicks',
+        'analytics_events_hourly_agg', 'analytics_events_daily_agg', 'analytics_events_daily_totals',
+        'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
+        'analytics_daily_page_stats', 'analytics_daily_click_targets', 'analytics_daily_members',
+        'analytics_progress', 'analytics_retention',
+        'analytics_dirty_hours', 'analytics_dirty_days', 'analytics_dirty_cards',
+        'analytics_summary', 'analytics_table_sizes', 'analytics_partitions'
+    ]::regclass[],
+    array[
+        'make_analytics_partitions(date, date)', 'aggregate_analytics_hours(integer)',
+        'aggregate_analytics_days(integer)', 'aggregate_analytics_cards(integer)', 'aggregate_analytics_daily(date)',
+        'backfill_aggregates(timestamptz, timestamptz)', 'cleanup_old_raw_events(integer)',
+        'analytics_event_totals(text, date, date)', 'analytics_card_totals(text, date, date)'
+    ]::regprocedure[]
+);
 
 drop function analytics_is_admin();
 drop function analytics_my_projects();
 drop function analytics_my_cards();
 
+-- Of the tables of accounts go those that the migration made, unless somebody filled them: nothing brings those rows
+-- back. They stay, closed, and the migration takes them up again.
 do $$
 declare
     name text;
+    filled boolean;
 begin
     foreach name in array array['account', 'project', 'account_collaborator', 'admin_users', 'card_owner'] loop
-        if obj_description(to_regclass(name), 'pg_class') ~ 'Made by mixpanel-pipeline\.$' then
+        continue when (obj_description(to_regclass(name), 'pg_class') ~ 'Made by mixpanel-pipeline\.$') is not true;
+        execute format('lock table %I in access exclusive mode', name);
+        execute format('select exists (select from %I)', name) into filled;
+        if filled then
+            execute format('drop policy service on %I', name);
+            perform close_analytics(array[name]::regclass[], '{}');
+            raise notice '% has rows and stays; to be rid of it: drop table %', name, name;
+        else
             execute format('drop table %I', name);
         end if;
     end loop;

@@ -1,26 +1,12 @@
 -- Who sees what: owners and collaborators of an account its projects, a card's owners their card, admins all. Who
 -- writes: the service role the raw tables, and nobody the aggregates, which only aggregation makes.
--- Roles, auth.uid() and the tables of accounts are Supabase's and the application's where they are: those are left as
--- they are. What is made here carries a comment, by which the rollback knows it.
+-- auth.uid() and the tables of accounts are Supabase's and the application's where they are: those are left as they
+-- are, 0006 has looked at them. What is made here carries a comment, by which the rollback knows it.
 
 do $$
 declare
-    wanted text;
+    here constant text := quote_ident(current_schema());
 begin
-    foreach wanted in array array['anon', 'authenticated', 'service_role'] loop
-        if not exists (select from pg_roles where rolname = wanted) then
-            begin
-                execute format('create role %I nologin', wanted);
-            exception
-                when duplicate_object or unique_violation then null;    -- another database's migration was faster
-                when insufficient_privilege then
-                    raise exception using
-                        errcode = 'insufficient_privilege',
-                        message = format('role %s is missing, and %s may not create it', wanted, current_user),
-                        hint = 'Have the roles anon, authenticated and service_role created (nologin), and migrate again.';
-            end;
-        end if;
-    end loop;
     if to_regprocedure('auth.uid()') is null then
         create schema if not exists auth;
         create function auth.uid() returns uuid language sql stable
@@ -29,33 +15,40 @@ begin
         grant usage on schema auth to anon, authenticated, service_role;
     end if;
 
-    if to_regclass('account') is null then
+    if to_regclass(here || '.account') is null then
         create table account (id uuid primary key default gen_random_uuid(), user_id uuid not null);
         create index on account (user_id);
         comment on table account is 'Accounts and their owners. Made by mixpanel-pipeline.';
+        perform close_analytics(array['account']::regclass[], '{}');
     end if;
-    if to_regclass('project') is null then
+    if to_regclass(here || '.project') is null then
         create table project (project_id text primary key, account_id uuid not null);
         create index on project (account_id);
         comment on table project is 'Projects and their accounts. Made by mixpanel-pipeline.';
+        perform close_analytics(array['project']::regclass[], '{}');
     end if;
-    if to_regclass('account_collaborator') is null then
+    if to_regclass(here || '.account_collaborator') is null then
         create table account_collaborator (account_id uuid not null, user_id uuid not null, primary key (user_id, account_id));
         comment on table account_collaborator is 'Who works with an account. Made by mixpanel-pipeline.';
+        perform close_analytics(array['account_collaborator']::regclass[], '{}');
     end if;
-    if to_regclass('admin_users') is null then
+    if to_regclass(here || '.admin_users') is null then
         create table admin_users (user_id uuid primary key);
         comment on table admin_users is 'Who sees everything. Made by mixpanel-pipeline.';
+        perform close_analytics(array['admin_users']::regclass[], '{}');
     end if;
-    if to_regclass('card_owner') is null then
+    if to_regclass(here || '.card_owner') is null then
         create table card_owner (user_code text not null, user_id uuid not null, primary key (user_id, user_code));
         comment on table card_owner is 'Whose card a user_code is. Made by mixpanel-pipeline.';
+        perform close_analytics(array['card_owner']::regclass[], '{}');
     end if;
 end
 $$;
 
 -- The caller's own sets, with the owner's rights and without an argument, so that a policy asks once a query and not
--- once a row: the caller sees nothing of accounts but these.
+-- once a row: the caller sees nothing of accounts but these. The array is made once, and each partition's scan hashes
+-- it: owners of 1 project and of 3,000 read 200,000 rows in 0.05 s alike. `= any (array(...))` goes through the array
+-- for each row, 8 s at 3,000; `in (select ...)` alone asks again for each partition.
 create function analytics_is_admin() returns boolean
 language sql stable security definer
 as $$ select exists (select from admin_users where user_id = (select auth.uid())) $$;
@@ -75,49 +68,11 @@ create function analytics_my_cards() returns setof text
 language sql stable security definer
 as $$ select user_code::text from card_owner where user_id = (select auth.uid()) $$;
 
+select close_analytics(
+    '{}', array['analytics_is_admin()', 'analytics_my_projects()', 'analytics_my_cards()']::regprocedure[]
+);
 do $$
-declare
-    name text;
-    function regprocedure;
-    grantee text;
 begin
-    -- Nobody has anything but what is granted below, whatever the database's default privileges gave.
-    for name in
-        select relname from pg_class
-        where relnamespace = (select relnamespace from pg_class where oid = 'analytics_events'::regclass)
-            and relkind in ('r', 'p', 'v') and not relispartition
-            and (relname ~ '^analytics_' or obj_description(oid, 'pg_class') ~ 'Made by mixpanel-pipeline\.$')
-    loop
-        execute format('revoke all on %I from public, anon, authenticated, service_role', name);
-        if (select relkind <> 'v' from pg_class where oid = name::regclass) then
-            execute format('alter table %I enable row level security', name);
-        end if;
-    end loop;
-    for name in
-        select relname from pg_class
-        where relnamespace = (select relnamespace from pg_class where oid = 'analytics_events'::regclass)
-            and relkind = 'S' and relname ~ '^analytics_dirty_'
-    loop
-        execute format('revoke all on sequence %I from public, anon, authenticated, service_role', name);
-    end loop;
-    for function in
-        select oid from pg_proc
-        where pronamespace = (select relnamespace from pg_class where oid = 'analytics_events'::regclass)
-            and proname ~ '(^|_)analytics(_|$)|^(backfill_aggregates|cleanup_old_raw_events)$'
-    loop
-        execute format('revoke all on function %s from public, anon, authenticated, service_role', function);
-    end loop;
-
-    -- Functions with their owner's rights find our tables, not a caller's; the helpers below them inherit the path.
-    foreach function in array array[
-        'aggregate_analytics_hours(integer)', 'aggregate_analytics_days(integer)', 'aggregate_analytics_cards(integer)',
-        'mark_analytics_day(date)', 'take_all_analytics_marks()', 'aggregate_analytics_daily(date)',
-        'backfill_aggregates(timestamptz, timestamptz)', 'cleanup_old_raw_events(integer)',
-        'analytics_event_totals(text, date, date)', 'analytics_card_totals(text, date, date)',
-        'analytics_is_admin()', 'analytics_my_projects()', 'analytics_my_cards()'
-    ]::regprocedure[] loop
-        execute format('alter function %s set search_path = pg_catalog, %I, pg_temp', function, current_schema());
-    end loop;
     execute format('grant usage on schema %I to authenticated, service_role', current_schema());
 end
 $$;
@@ -139,16 +94,19 @@ grant execute on function
     analytics_event_totals(text, date, date), analytics_card_totals(text, date, date)
     to service_role;
 
--- Signed-in people read what is theirs. Where visitors came from is not for them.
+-- Signed-in people read what is theirs. Where visitors came from is not for them: address, browser and referrer, nor
+-- event_data, in which the legacy form has all three.
+grant select (id, project_id, visitor_id, session_id, event_type, event_label, created_at, received_at)
+    on analytics_events to authenticated;
+grant select (session_id, user_code, share_code, contact_id, first_seen, last_seen, page_views, clicks)
+    on analytics_sessions to authenticated;
 grant select on
-    analytics_events, analytics_page_views, analytics_clicks,
+    analytics_page_views, analytics_clicks,
     analytics_events_hourly_agg, analytics_events_daily_agg, analytics_events_daily_totals,
     analytics_daily_user_stats, analytics_daily_group_stats, analytics_daily_contact_stats,
     analytics_daily_page_stats, analytics_daily_click_targets, analytics_daily_members,
     analytics_progress, analytics_summary
     to authenticated;
-grant select (session_id, user_code, share_code, contact_id, first_seen, last_seen, page_views, clicks, referrer)
-    on analytics_sessions to authenticated;
 grant execute on function
     analytics_is_admin(), analytics_my_projects(), analytics_my_cards(),
     analytics_event_totals(text, date, date), analytics_card_totals(text, date, date)
@@ -163,7 +121,7 @@ begin
     ] loop
         execute format(
             'create policy own_projects on %I for select to authenticated using (
-                (select analytics_is_admin()) or project_id = any (array(select analytics_my_projects()))
+                (select analytics_is_admin()) or project_id in (select unnest(array(select analytics_my_projects())))
             )', name
         );
     end loop;
@@ -174,7 +132,7 @@ begin
     ] loop
         execute format(
             'create policy own_cards on %I for select to authenticated using (
-                (select analytics_is_admin()) or user_code = any (array(select analytics_my_cards()))
+                (select analytics_is_admin()) or user_code in (select unnest(array(select analytics_my_cards())))
             )', name
         );
     end loop;
@@ -195,8 +153,11 @@ $$;
 
 create policy own_members on analytics_daily_members for select to authenticated using (
     (select analytics_is_admin())
-    or (scope in ('event visitors', 'event sessions') and owner = any (array(select analytics_my_projects())))
-    or (scope = 'card sessions' and owner = any (array(select analytics_my_cards())))
+    or (
+        scope in ('event visitors', 'event sessions')
+        and owner in (select unnest(array(select analytics_my_projects())))
+    )
+    or (scope = 'card sessions' and owner in (select unnest(array(select analytics_my_cards()))))
 );
 create policy everybody_signed_in on analytics_progress for select to authenticated using (true);
 

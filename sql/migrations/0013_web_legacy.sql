@@ -46,6 +46,7 @@ from (
     where event_type in ('page_view', 'click', 'session') and event_data ->> 'userCode' <> ''
 ) as legacy;
 
-revoke all on analytics_legacy_actions from public, anon, authenticated, service_role;
-revoke all on function analytics_ip_address(text) from public, anon, authenticated, service_role;
+select close_analytics(
+    array['analytics_legacy_actions']::regclass[], array['analytics_ip_address(text)']::regprocedure[]
+);
 comment on view analytics_legacy_actions is 'Card events in their legacy form, inside event_data, as the normalized tables want them.';

@@ -617,6 +617,6 @@ select close_analytics('{}', array[
     'aggregate_analytics_hours(integer)', 'analytics_daily_rows(text, text[], date)',
     'analytics_levels(text)', 'analytics_scopes(text)', 'replace_analytics_members(text, text[], date)',
     'analytics_joined(integer[])', 'analytics_newcomers(analytics_scope, text[], date, text[])',
-    'analytics_days(text, text[], date, analytics_day[])', 'aggregate_analytics_days(integer)',
-    'write_analytics_event_days(text[], date, analytics_day[])'
+    'start_analytics_days()', 'compute_analytics_days(text, text[], date)', 'aggregate_analytics_days(integer)',
+    'write_analytics_event_days(text[], date)'
 ]::regprocedure[]);

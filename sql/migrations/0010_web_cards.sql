@@ -314,5 +314,5 @@ $$;
 
 select close_analytics('{}', array[
     'aggregate_analytics_cards(integer)', 'refuse_analytics_card_rows(text[], date[], timestamptz)',
-    'write_analytics_card_days(text[], date, analytics_day[])', 'write_analytics_card_parts(text[], date)'
+    'write_analytics_card_days(text[], date)', 'write_analytics_card_parts(text[], date)'
 ]::regprocedure[]);

@@ -152,5 +152,5 @@ def test_a_database_with_the_old_table_is_told_what_to_do(warehouse: Warehouse) 
     rollback(warehouse, to="0004")
     with warehouse.connect() as connection:
         connection.execute("create table analytics_events (id uuid)")
-    with pytest.raises(Exception, match=r"analytics_events is there already.*\n.*Rename it to analytics_events_legacy"):
+    with pytest.raises(Exception, match=r"analytics_events \(table\)\n.*rename to analytics_events_legacy"):
         migrate(warehouse)

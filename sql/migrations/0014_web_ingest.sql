@@ -494,21 +494,12 @@ begin
 end
 $$;
 
-do $$
-declare
-    function regprocedure;
-begin
-    foreach function in array array[
-        'analytics_batch_fields()', 'analytics_batch_limits()', 'analytics_batch_time(text)',
-        'analytics_batch_data_problem(jsonb, integer, integer)', 'analytics_batch_quote(jsonb)',
-        'analytics_batch_problems(jsonb, timestamptz)',
-        'ingest_analytics_batch(jsonb)', 'ingest_analytics_sessions(jsonb)'
-    ]::regprocedure[] loop
-        execute format('revoke all on function %s from public, anon, authenticated, service_role', function);
-    end loop;
-    execute format('alter function ingest_analytics_batch(jsonb) set search_path = pg_catalog, %I, pg_temp', current_schema());
-end
-$$;
+select close_analytics('{}', array[
+    'analytics_batch_fields()', 'analytics_batch_limits()', 'analytics_batch_time(text)',
+    'analytics_batch_data_problem(jsonb, integer, integer)', 'analytics_batch_quote(jsonb)',
+    'analytics_batch_problems(jsonb, timestamptz)',
+    'ingest_analytics_batch(jsonb)', 'ingest_analytics_sessions(jsonb)'
+]::regprocedure[]);
 grant execute on function ingest_analytics_batch(jsonb), analytics_batch_fields(), analytics_batch_limits() to service_role;
 
 comment on function ingest_analytics_batch(jsonb) is 'Stores up to 500 sessions, page views, clicks and events, each once.';

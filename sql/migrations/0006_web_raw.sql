@@ -21,11 +21,15 @@ declare
         'close_analytics', 'make_analytics_partitions', 'mark_analytics_hours', 'mark_analytics_cards',
         'start_analytics_aggregation', 'note_analytics_progress', 'aggregate_analytics_hours', 'analytics_daily_rows',
         'analytics_levels', 'analytics_scopes', 'replace_analytics_members', 'analytics_joined', 'analytics_newcomers',
-        'analytics_days', 'aggregate_analytics_days', 'write_analytics_event_days', 'aggregate_analytics_cards',
+        'start_analytics_days', 'compute_analytics_days', 'aggregate_analytics_days', 'write_analytics_event_days',
+        'aggregate_analytics_cards',
         'refuse_analytics_card_rows', 'write_analytics_card_days', 'write_analytics_card_parts', 'mark_analytics_day',
         'take_all_analytics_marks', 'aggregate_analytics_daily', 'backfill_aggregates', 'cleanup_old_raw_events',
+        'analytics_known_days', 'analytics_floor_keeping', 'take_analytics_marks_before', 'lock_analytics_partitions',
         'analytics_event_totals', 'analytics_card_totals', 'analytics_is_admin', 'analytics_my_projects',
-        'analytics_my_cards', 'analytics_ip_address', 'ingest_analytics_batch'
+        'analytics_my_cards', 'analytics_ip_address', 'analytics_batch_fields', 'analytics_batch_limits',
+        'analytics_batch_time', 'analytics_batch_data_problem', 'analytics_batch_quote', 'analytics_batch_problems',
+        'ingest_analytics_batch', 'ingest_analytics_sessions'
     ];
     taken text;
     ways_out text;

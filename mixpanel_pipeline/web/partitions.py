@@ -1,15 +1,16 @@
-"""Weekly partitions of the raw tables: made ahead, emptied by retention, dropped when empty. No writer waits."""
+"""Weekly partitions of the raw tables: made ahead, emptied by retention, dropped when empty."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 from psycopg.sql import SQL, Identifier
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from mixpanel_pipeline.warehouse.connection import Warehouse
 
 WEEKS_AHEAD = 4
+PATIENCE = timedelta(minutes=2)
 
 
 def make_partitions_ahead(warehouse: Warehouse, today: date, weeks: int = WEEKS_AHEAD) -> int:
@@ -35,11 +36,18 @@ class Retained:
     rows_refused: int
 
 
-@retry(
-    retry=retry_if_exception_type(psycopg.errors.LockNotAvailable),
-    stop=stop_after_attempt(5), wait=wait_exponential(multiplier=0.5, max=10), reraise=True,
+# Who reads or writes is let by: an attempt waits less than a second for the tables, and then lets go of all of them.
+_while_in_use = retry(
+    retry=retry_if_exception_type((psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)),
+    stop=stop_after_delay(PATIENCE), wait=wait_random_exponential(multiplier=0.5, max=10), reraise=True,
 )  # fmt: skip
+
+
+@_while_in_use
 def _raise_floor(warehouse: Warehouse, days: int) -> int:
+    with warehouse.connect() as connection:
+        # Committed first, so that what is left to count while tables are locked came in the last moments.
+        connection.execute("select take_analytics_marks_before(analytics_floor_keeping(%s))", [days])
     with warehouse.connect() as connection:
         row = connection.execute("select cleanup_old_raw_events(%s)", [days]).fetchone()
     return row[0]["partitions_emptied"] if row else 0
@@ -47,9 +55,11 @@ def _raise_floor(warehouse: Warehouse, days: int) -> int:
 
 def apply_retention(warehouse: Warehouse, days: int) -> Retained:
     """Removes raw rows older than so many days, by whole weeks; aggregates stay. May be ended anywhere and run again.
+    It waits for an aggregation that runs, however long that takes.
 
     Raises:
-        psycopg.errors.LockNotAvailable: somebody wrote into an old partition through five attempts; nothing was done.
+        psycopg.errors.LockNotAvailable: an old partition was in use through all attempts, the error says by whom;
+            its rows were counted, and nothing was removed.
     """
     emptied = _raise_floor(warehouse, days)
     dropped = refused = 0
@@ -72,12 +82,12 @@ def apply_retention(warehouse: Warehouse, days: int) -> Retained:
 
 
 def _detached(connection: psycopg.Connection) -> list[str]:
-    """Partitions cut off by this run, or by one that ended before it could drop them."""
+    """Partitions cut off by this run, or by one that ended before it could drop them. They are known by the comment
+    that came with their emptying, not by their names: somebody may have cut off a week to keep it."""
     rows = connection.execute(
         "select relname from pg_class where relkind = 'r' and not relispartition "
-        "and relname ~ '^analytics_(events|sessions|page_views|clicks)_[0-9]{8}$' "
+        "and obj_description(oid, 'pg_class') = 'Emptied by retention, to be dropped.' "
         "and relnamespace = (select relnamespace from pg_class where oid = 'analytics_events'::regclass) "
-        "and right(relname, 8)::date + 7 <= (select (raw_floor at time zone 'UTC')::date from analytics_retention) "
         "order by relname"
     ).fetchall()
     return [name for (name,) in rows]

@@ -28,7 +28,8 @@ def test_partitions_are_made_and_dropped_beside_open_writers(warehouse: Warehous
         with warehouse.connect() as other:
             other.execute(NOBODY_WAITS)
             site.insert(other, "events", [site.event(site.at(90))])
-    assert site.value(warehouse, "select sum(event_count) from analytics_events_hourly_agg") == 2
+    counted = site.value(warehouse, "select sum(event_count) from analytics_events_hourly_agg")
+    assert counted == 1, "its own weeks are, others wait"
     retained = apply_retention(warehouse, 30)
     assert retained.partitions_dropped > 20
     assert retained.rows_refused == 0

@@ -26,6 +26,7 @@ declare
         'aggregate_analytics_cards',
         'refuse_analytics_card_rows', 'write_analytics_card_days', 'write_analytics_card_parts', 'mark_analytics_day',
         'take_all_analytics_marks', 'aggregate_analytics_daily', 'backfill_aggregates', 'cleanup_old_raw_events',
+        'analytics_known_days', 'analytics_floor_keeping', 'take_analytics_marks_before', 'lock_analytics_partitions',
         'analytics_event_totals', 'analytics_card_totals', 'analytics_is_admin', 'analytics_my_projects',
         'analytics_my_cards', 'analytics_ip_address', 'analytics_batch_fields', 'analytics_batch_limits',
         'analytics_batch_time', 'analytics_batch_data_problem', 'analytics_batch_quote', 'analytics_batch_problems',
@@ -261,10 +262,12 @@ create table analytics_clicks (
 create index on analytics_clicks (user_code, clicked_at);
 
 -- Behind the floor there is no raw row any more, and aggregates stay as they are. Always the start of a partition.
--- Who aggregates holds the row FOR SHARE, retention FOR UPDATE.
+-- Who aggregates holds the row FOR SHARE, retention writes it.
 create table analytics_retention (
     only_row boolean primary key default true check (only_row),
-    raw_floor timestamptz not null default '-infinity'
+    raw_floor timestamptz not null default '-infinity',
+    -- A Monday, 00:00 UTC. In the middle of a week it would have counted rows behind it, which go when late ones do.
+    check (raw_floor < 'infinity' and raw_floor = date_bin('7 days', raw_floor, '2001-01-01 00:00:00+00'))
 );
 insert into analytics_retention default values;
 
@@ -276,6 +279,8 @@ create function make_analytics_partitions(p_from date, p_to date)
 returns integer
 language plpgsql
 security definer
+set timezone = 'UTC'            -- limits are written as text: neither the caller's zone nor style may change them
+set datestyle = 'ISO'
 as $$
 declare
     raw text;
@@ -284,10 +289,13 @@ declare
     grantee text;
     made integer := 0;
 begin
-    if not (isfinite(p_from) and isfinite(p_to)) or p_to - p_from > 3660 then
+    if (isfinite(p_from) and isfinite(p_to) and p_to - p_from between 0 and 3660) is not true then
         raise exception using
             errcode = 'invalid_parameter_value',
-            message = format('make_analytics_partitions: expected two days at most ten years apart, got %s and %s', p_from, p_to);
+            message = format(
+                'make_analytics_partitions: expected a first and a last day at most ten years apart, got %s and %s',
+                coalesce(p_from::text, 'null'), coalesce(p_to::text, 'null')
+            );
     end if;
     perform pg_advisory_xact_lock(7241010, 1);
     foreach raw in array array['analytics_events', 'analytics_sessions', 'analytics_page_views', 'analytics_clicks'] loop
@@ -297,7 +305,15 @@ begin
             where monday at time zone 'UTC' >= (select raw_floor from analytics_retention)
         loop
             name := raw || to_char(week_start, '_YYYYMMDD');
-            continue when to_regclass(name) is not null;
+            continue when exists (
+                select from pg_inherits where inhrelid = to_regclass(name) and inhparent = raw::regclass
+            );
+            if to_regclass(name) is not null then
+                raise exception using
+                    errcode = 'duplicate_table',
+                    message = format('make_analytics_partitions: %s is there and is no partition of %s, so its week has none', name, raw),
+                    hint = format('Rename or drop it, or attach it (alter table %s attach partition ...), and run again.', raw);
+            end if;
             execute format('create table %I (like %I including defaults including constraints including indexes)', name, raw);
             execute format(
                 'alter table %I attach partition %I for values from (%L) to (%L)',

@@ -3,6 +3,9 @@
 --
 -- Unique people are never summed. newcomer_visitors[k + 1] is how many of a day's visitors were not seen in the k days
 -- before it, k from 0 to 90; the uniques of any days [a, b), at most 91, are the sum of newcomer_visitors[day - a + 1].
+--
+-- Besides its key each has an index by time alone: backfill and reconciliation read a day of everybody's, for which
+-- PostgreSQL 15 to 17 would read all of the key's index.
 
 create table analytics_events_hourly_agg (
     project_id text not null,
@@ -15,6 +18,7 @@ create table analytics_events_hourly_agg (
     updated_at timestamptz not null default now(),
     unique nulls not distinct (project_id, hour_bucket, event_type, event_label)
 );
+create index on analytics_events_hourly_agg (hour_bucket);
 
 create table analytics_events_daily_agg (
     project_id text not null,
@@ -29,6 +33,7 @@ create table analytics_events_daily_agg (
     updated_at timestamptz not null default now(),
     unique nulls not distinct (project_id, day, event_type, event_label)
 );
+create index on analytics_events_daily_agg (day);
 
 -- Over all labels, and, with a null event_type, over all types: uniques do not add up from the rows above.
 create table analytics_events_daily_totals (
@@ -43,6 +48,7 @@ create table analytics_events_daily_totals (
     updated_at timestamptz not null default now(),
     unique nulls not distinct (project_id, day, event_type)
 );
+create index on analytics_events_daily_totals (day);
 
 create table analytics_daily_user_stats (
     user_code text not null,
@@ -55,6 +61,7 @@ create table analytics_daily_user_stats (
     updated_at timestamptz not null default now(),
     primary key (user_code, date)
 );
+create index on analytics_daily_user_stats (date);
 
 create table analytics_daily_group_stats (
     user_code text not null,
@@ -68,6 +75,7 @@ create table analytics_daily_group_stats (
     updated_at timestamptz not null default now(),
     unique nulls not distinct (user_code, date, share_code)
 );
+create index on analytics_daily_group_stats (date);
 
 create table analytics_daily_contact_stats (
     user_code text not null,
@@ -81,6 +89,7 @@ create table analytics_daily_contact_stats (
     updated_at timestamptz not null default now(),
     unique nulls not distinct (user_code, date, contact_id)
 );
+create index on analytics_daily_contact_stats (date);
 
 -- For the filter by group and contact at once: its uniques do not follow from the two tables above.
 create table analytics_daily_group_contact_stats (
@@ -108,6 +117,7 @@ create table analytics_daily_page_stats (
     updated_at timestamptz not null default now(),
     unique nulls not distinct (user_code, date, page_type, share_code, contact_id)
 );
+create index on analytics_daily_page_stats (date);
 
 create table analytics_daily_click_targets (
     user_code text not null,
@@ -120,6 +130,7 @@ create table analytics_daily_click_targets (
     updated_at timestamptz not null default now(),
     unique nulls not distinct (user_code, date, click_category, click_target, share_code, contact_id)
 );
+create index on analytics_daily_click_targets (date);
 
 -- Who was seen on which day, from which newcomers are counted. Rows stay for 90 days behind the raw floor: a day at
 -- the floor looks back that far.

@@ -92,6 +92,11 @@ declare
     wanted date := coalesce(p_date, (now() at time zone 'UTC')::date - 1);
     done record;
 begin
+    if not isfinite(wanted) then
+        raise exception using
+            errcode = 'invalid_parameter_value',
+            message = format('aggregate_analytics_daily: expected a day, got %s', wanted);
+    end if;
     perform start_analytics_aggregation('hours');           -- so that the floor stays from here on
     if not mark_analytics_day(wanted) then
         return json_build_object('date', wanted, 'behind_raw_floor', true, 'buckets', 0, 'rows_written', 0, 'late_rows_refused', 0);
@@ -104,8 +109,10 @@ begin
 end
 $$;
 
--- Aggregates all days from p_from to p_to, both included, in one transaction. The arguments are times so that dates,
--- as well as expressions such as current_date - interval '90 days', may be passed.
+-- Aggregates all days from p_from to p_to, both included, in one transaction; days of which nothing can be known are
+-- left out. The arguments are times so that dates, as well as expressions such as current_date - interval '90 days',
+-- may be passed: those come as midnight of the caller's zone, now() comes as a moment. The UTC day that is meant is
+-- among the days that both are, so both are taken, and the caller's zone is not changed here.
 create function backfill_aggregates(p_from timestamptz, p_to timestamptz)
 returns json
 language plpgsql
@@ -113,18 +120,29 @@ security definer
 as $$
 declare
     day date;
+    known record;
     one json;
     days integer := 0;
     behind_floor integer := 0;
     buckets bigint := 0;
     written bigint := 0;
 begin
-    if not (isfinite(p_from) and isfinite(p_to)) or p_from > p_to then
+    if (isfinite(p_from) and isfinite(p_to) and p_from <= p_to) is not true then
         raise exception using
             errcode = 'invalid_parameter_value',
-            message = format('backfill_aggregates: expected a first and a last day, got %s and %s', p_from, p_to);
+            message = format(
+                'backfill_aggregates: expected a first and a last day, got %s and %s',
+                coalesce(p_from::text, 'null'), coalesce(p_to::text, 'null')
+            );
     end if;
-    for day in select generate_series(p_from::date::timestamp, p_to::date::timestamp, '1 day')::date loop
+    select * into known from analytics_known_days();
+    for day in
+        select generate_series(
+            greatest(least(p_from::date, (p_from at time zone 'UTC')::date), known.first_day)::timestamp,
+            least(greatest(p_to::date, (p_to at time zone 'UTC')::date), known.last_day)::timestamp,
+            '1 day'
+        )::date
+    loop
         one := aggregate_analytics_daily(day);
         days := days + 1;
         behind_floor := behind_floor + (one ->> 'behind_raw_floor')::boolean::integer;
@@ -137,48 +155,157 @@ begin
 end
 $$;
 
+-- The raw floor when so many days are kept: a Monday, 00:00 UTC, and never lower than it is.
+create function analytics_floor_keeping(p_days integer)
+returns timestamptz
+language plpgsql
+stable
+as $$
+begin
+    if (p_days between 1 and 36500) is not true then
+        raise exception using
+            errcode = 'invalid_parameter_value',
+            message = format(
+                'cleanup_old_raw_events: expected how many days to keep, 1 or more and at most 36500, got %s',
+                coalesce(p_days::text, 'null')
+            );
+    end if;
+    return greatest(
+        (select raw_floor from analytics_retention),
+        -- Of a timestamp: of a date, date_trunc would give the week of the session's time zone.
+        date_trunc('week', ((now() at time zone 'UTC')::date - p_days)::timestamp) at time zone 'UTC'
+    );
+end
+$$;
+
+-- Takes the marks of the times before p_before, hours, days and cards, and leaves all others.
+create function take_analytics_marks_before(p_before timestamptz)
+returns void
+language plpgsql
+as $$
+declare
+    day_before constant date := (p_before at time zone 'UTC')::date;
+    at_once constant bigint := 100000;
+    marks bigint;
+    done bigint;
+begin
+    perform start_analytics_aggregation(kind) from unnest(array['hours', 'days', 'cards']) as kind;
+
+    -- Aggregation takes the marks with the lowest ids, so these get lower ones than any other mark has.
+    with mark as (
+        delete from analytics_dirty_hours where hour_bucket < p_before returning project_id, hour_bucket
+    )
+    insert into analytics_dirty_hours (id, project_id, hour_bucket) overriding system value
+    select -row_number() over (order by hour_bucket desc), project_id, hour_bucket from mark;
+    get diagnostics marks = row_count;
+    while marks > 0 loop
+        select taken into done from aggregate_analytics_hours(least(marks, at_once)::integer);
+        exit when done = 0;
+        marks := marks - done;
+    end loop;
+
+    with mark as (
+        delete from analytics_dirty_days where day < day_before returning project_id, day
+    )
+    insert into analytics_dirty_days (id, project_id, day) overriding system value
+    select -row_number() over (order by day desc), project_id, day from mark;
+    get diagnostics marks = row_count;
+    while marks > 0 loop
+        select taken into done from aggregate_analytics_days(least(marks, at_once)::integer);
+        exit when done = 0;
+        marks := marks - done;
+    end loop;
+
+    with mark as (
+        delete from analytics_dirty_cards where day < day_before returning user_code, day
+    )
+    insert into analytics_dirty_cards (id, user_code, day) overriding system value
+    select -row_number() over (order by day desc), user_code, day from mark;
+    get diagnostics marks = row_count;
+    while marks > 0 loop
+        select taken into done from aggregate_analytics_cards(least(marks, at_once)::integer);
+        exit when done = 0;
+        marks := marks - done;
+    end loop;
+end
+$$;
+
+-- Locks partitions against everybody. It gives up sooner than a deadlock is looked for (deadlock_timeout), all waits
+-- together: whoever holds one partition and comes for another is not the one that an error ends.
+create function lock_analytics_partitions(p_leaves regclass[])
+returns void
+language plpgsql
+as $$
+declare
+    lock_timeout constant text := current_setting('lock_timeout');
+    until constant timestamptz := clock_timestamp() + 0.75 * interval '1 millisecond'
+        * (select setting::integer from pg_settings where name = 'deadlock_timeout');
+    leaf regclass;
+    holders text;
+begin
+    foreach leaf in array p_leaves loop
+        perform set_config(
+            'lock_timeout', greatest(1, extract(epoch from until - clock_timestamp()) * 1000)::integer::text, true
+        );
+        begin
+            execute format('lock table %s in access exclusive mode', leaf);
+        exception when lock_not_available then
+            select string_agg(distinct format('process %s (%s)', held.pid, coalesce(nullif(application_name, ''), usename)), ', ')
+            into holders
+            from pg_locks as held
+            left join pg_stat_activity as activity using (pid)
+            where held.relation = leaf and held.granted and held.pid is distinct from pg_backend_pid()
+                and held.database = (select oid from pg_database where datname = current_database());
+            raise exception using
+                errcode = 'lock_not_available',
+                message = format('cleanup_old_raw_events: %s is in use by %s; nothing was removed', leaf, coalesce(holders, 'nobody any more')),
+                hint = 'Run it again when those transactions have ended (pg_stat_activity shows since when they are open).';
+        end;
+    end loop;
+    perform set_config('lock_timeout', lock_timeout, true);
+end
+$$;
+
 -- Empties the partitions all of whose rows are older than so many days, and raises the raw floor to their end;
--- aggregates stay. What is marked in them is aggregated before. Only those partitions are locked, and for writers that
--- still hold one it waits five seconds at most; the empty partitions are dropped apart (DETACH CONCURRENTLY may not be
--- in a function).
+-- aggregates stay. It waits as long as need be for an aggregation that runs, and counts what is marked in those weeks,
+-- before it locks a table; then it locks those partitions, counts what came meanwhile, and empties them. The empty
+-- partitions are dropped apart (DETACH CONCURRENTLY may not be in a function).
+-- No row that was counted may stay behind the floor: with a late row of its hour it would be refused.
 create function cleanup_old_raw_events(days integer)
 returns json
 language plpgsql
 security definer
-set lock_timeout = '5s'
+set timezone = 'UTC'            -- limits of partitions are read as text
+set datestyle = 'ISO'
 as $$
 declare
-    floor timestamptz;
-    new_floor timestamptz;
-    partition regclass;
-    emptied integer := 0;
+    new_floor timestamptz := analytics_floor_keeping(days);
+    leaves regclass[];
+    odd text;
 begin
-    if days is null or days < 1 then
-        raise exception using
-            errcode = 'invalid_parameter_value',
-            message = format('cleanup_old_raw_events: expected how many days to keep, 1 or more, got %s', coalesce(days::text, 'null'));
-    end if;
-    new_floor := date_trunc('week', (now() at time zone 'UTC')::date - days) at time zone 'UTC';
-    perform start_analytics_aggregation(kind) from unnest(array['hours', 'days', 'cards']) as kind;
-    select raw_floor into strict floor from analytics_retention for update;
-    new_floor := greatest(floor, new_floor);
+    perform take_analytics_marks_before(new_floor);
+    new_floor := analytics_floor_keeping(days);         -- from here on it stays
 
-    for partition in
-        select leaf from analytics_partitions where week_end <= new_floor order by leaf::text
-    loop
-        execute format('lock table %s in access exclusive mode', partition);
-    end loop;
-    -- Nobody writes there any more; what was written is counted before it goes.
-    perform take_all_analytics_marks();
-    for partition in
-        select leaf from analytics_partitions where week_end <= new_floor order by leaf::text
-    loop
-        execute format('truncate table %s', partition);
-        emptied := emptied + 1;
+    select string_agg(leaf::text, ', ' order by leaf::text) into odd
+    from analytics_partitions
+    where coalesce(week_start, '-infinity') < new_floor and coalesce(week_end, 'infinity') > new_floor;
+    if odd is not null then
+        raise exception using
+            errcode = 'object_not_in_prerequisite_state',
+            message = format('cleanup_old_raw_events: expected partitions of one week, %s may have rows on both sides of %s', odd, new_floor),
+            hint = 'Detach it, make its weeks by make_analytics_partitions(from, to), insert its rows into the parent, and run again.';
+    end if;
+
+    leaves := array(select leaf from analytics_partitions where week_end <= new_floor order by leaf::text);
+    perform lock_analytics_partitions(leaves);
+    perform take_analytics_marks_before(new_floor);
+    for place in 1 .. cardinality(leaves) loop
+        execute format('truncate table %s', leaves[place]);
+        execute format('comment on table %s is %L', leaves[place], 'Emptied by retention, to be dropped.');
     end loop;
     update analytics_retention set raw_floor = new_floor where raw_floor <> new_floor;
     delete from analytics_daily_members where day < (new_floor at time zone 'UTC')::date - 90;
-    return json_build_object('raw_floor', new_floor, 'partitions_emptied', emptied);
+    return json_build_object('raw_floor', new_floor, 'partitions_emptied', cardinality(leaves));
 end
 $$;
 
@@ -197,6 +324,42 @@ where inhparent in (
     'analytics_page_views'::regclass, 'analytics_clicks'::regclass
 );
 
+-- The days that may have raw rows or aggregates; null when there is no partition and no aggregate.
+create function analytics_known_days(out first_day date, out last_day date)
+language sql
+stable
+set timezone = 'UTC'
+set datestyle = 'ISO'
+as $$
+    select min(day), max(day)
+    from (
+        select (min(week_start) at time zone 'UTC')::date as day from analytics_partitions
+        union all select (max(week_end) at time zone 'UTC')::date - 1 from analytics_partitions
+        union all select (min(hour_bucket) at time zone 'UTC')::date from analytics_events_hourly_agg
+        union all select (max(hour_bucket) at time zone 'UTC')::date from analytics_events_hourly_agg
+        union all select min(day) from analytics_events_daily_agg
+        union all select max(day) from analytics_events_daily_agg
+        union all select min(day) from analytics_events_daily_totals
+        union all select max(day) from analytics_events_daily_totals
+        union all select min(date) from analytics_daily_user_stats
+        union all select max(date) from analytics_daily_user_stats
+        union all select min(date) from analytics_daily_group_stats
+        union all select max(date) from analytics_daily_group_stats
+        union all select min(date) from analytics_daily_contact_stats
+        union all select max(date) from analytics_daily_contact_stats
+        union all select min(date) from analytics_daily_page_stats
+        union all select max(date) from analytics_daily_page_stats
+        union all select min(date) from analytics_daily_click_targets
+        union all select max(date) from analytics_daily_click_targets
+        union all
+        select seen.day
+        from unnest(enum_range(null::analytics_scope)) as kind
+        cross join lateral (
+            select unnest(array[min(day), max(day)]) as day from analytics_daily_members where scope = kind
+        ) as seen
+    ) as known
+$$;
+
 -- A project's events and exact uniques of the days from p_from to before p_to: for 'all', by 'type', by type and
 -- 'label'. Days whose aggregates may still lack rows, today above all, are read from the raw tables.
 create function analytics_event_totals(p_project_id text, p_from date, p_to date)
@@ -210,7 +373,7 @@ as $$
 declare
     live_from date;
 begin
-    if p_from is null or p_to is null or p_to - p_from not between 1 and 91 then
+    if (isfinite(p_from) and isfinite(p_to) and p_to - p_from between 1 and 91) is not true then
         raise exception using
             errcode = 'invalid_parameter_value',
             message = format('analytics_event_totals: expected 1 to 91 days, got %s to before %s', p_from, p_to);
@@ -306,7 +469,7 @@ declare
     live_start timestamptz;
     live_end timestamptz := p_to::timestamp at time zone 'UTC';
 begin
-    if p_from is null or p_to is null or p_to - p_from not between 1 and 91 then
+    if (isfinite(p_from) and isfinite(p_to) and p_to - p_from between 1 and 91) is not true then
         raise exception using
             errcode = 'invalid_parameter_value',
             message = format('analytics_card_totals: expected 1 to 91 days, got %s to before %s', p_from, p_to);
@@ -438,7 +601,9 @@ select close_analytics(
     array['analytics_partitions', 'analytics_summary', 'analytics_table_sizes']::regclass[],
     array[
         'mark_analytics_day(date)', 'take_all_analytics_marks()', 'aggregate_analytics_daily(date)',
-        'backfill_aggregates(timestamptz, timestamptz)', 'cleanup_old_raw_events(integer)',
+        'backfill_aggregates(timestamptz, timestamptz)', 'analytics_known_days()',
+        'analytics_floor_keeping(integer)', 'take_analytics_marks_before(timestamptz)',
+        'lock_analytics_partitions(regclass[])', 'cleanup_old_raw_events(integer)',
         'analytics_event_totals(text, date, date)', 'analytics_card_totals(text, date, date)'
     ]::regprocedure[]
 );

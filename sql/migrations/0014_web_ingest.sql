@@ -250,6 +250,8 @@ language plpgsql
 security definer
 set plan_cache_mode = force_custom_plan         -- so that only the weeks of the batch are locked and searched
 set jit = off
+set timezone = 'UTC'                            -- limits of partitions are read as text
+set datestyle = 'ISO'
 as $$
 declare
     received constant timestamptz := clock_timestamp();

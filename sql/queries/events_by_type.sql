@@ -4,8 +4,8 @@
 with day as (
     select day::date as day
     from generate_series(
-        coalesce(%(today)s::date, (now() at time zone 'UTC')::date) - 29,
-        coalesce(%(today)s::date, (now() at time zone 'UTC')::date),
+        (coalesce(%(today)s::date, (now() at time zone 'UTC')::date) - 29)::timestamp,      -- days of no time zone
+        coalesce(%(today)s::date, (now() at time zone 'UTC')::date)::timestamp,
         interval '1 day'
     ) as day
 ), live as (

@@ -101,8 +101,8 @@ def _report(
     """Metadata of each partition asked for, and a materialization of each other one that was computed again."""
     others = [bucket for bucket in done.others if _is_partition(bucket, pipeline)]
     context.log.info(
-        f"{done.aggregated.marks_taken} marks, {done.aggregated.buckets} buckets, {done.aggregated.rows_written} rows written in "
-        f"{done.seconds:.2f} s; late rows came to {', '.join(map(partition_key, others)) or 'no other partition'}"
+        f"{done.aggregated.marks_taken} marks, {done.aggregated.buckets} buckets, {done.aggregated.rows_written} rows "
+        f"written in {done.seconds:.2f} s; late rows came to {', '.join(map(partition_key, others)) or 'no other partition'}"
     )
     for key in keys:
         of_table = key.to_user_string()

@@ -2,9 +2,12 @@
 
 import statistics
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
+import psycopg
 from psycopg.rows import dict_row
 
 from mixpanel_pipeline.checks.verdict import ROWS_SHOWN, Verdict
@@ -13,6 +16,7 @@ from mixpanel_pipeline.warehouse.sql_files import read_sql
 from mixpanel_pipeline.web.legacy import LegacyComparison, compare_with_legacy
 from mixpanel_pipeline.web.marks import HOUR
 from mixpanel_pipeline.web.progress import Progress, read_progress
+from mixpanel_pipeline.web.uniques import uniques_that_differ
 
 STALE_HOURS_WARNING, STALE_HOURS_ERROR = 2, 3
 DASHBOARD_MILLISECONDS = 500
@@ -24,15 +28,27 @@ WRITTEN_PAST = (
     "`mixpanel-pipeline aggregate --from {} --to {}`"
 )
 
+# What cards_that_differ.sql gives as arrays.
+FACETS_OF = {
+    "user": (None, None),
+    "group": ("share_code", None),
+    "contact": (None, "contact_id"),
+    "group and contact": ("share_code", "contact_id"),
+    "page": ("share_code", "contact_id", "page_type"),
+    "click target": ("share_code", "contact_id", "click_category", "click_target"),
+}
+COUNTS_OF = {"page": ("page_views",), "click target": ("clicks",)}
+
 
 def hourly_is_fresh(warehouse: Warehouse, now: datetime) -> Verdict:
     """Hourly aggregates reach to within two hours of now (three: an error)."""
     name, progress = "hourly_is_fresh", read_progress(warehouse)
     reached = progress.hours_until or _first_hour_that_waits(progress)
     figures = {"marks_waiting": progress.marks_waiting, "aggregated_until": str(progress.hours_until)}
+    if not progress.in_use and not progress.marks_waiting:
+        return Verdict(name, True, "no web events yet", "warning", figures=figures)
     if reached is None:
-        summary = "nothing waits to be aggregated" if progress.in_use else "no web events yet"
-        return Verdict(name, True, summary, "warning", figures=figures)
+        return Verdict(name, True, "nothing waits to be aggregated", "warning", figures=figures)
     behind = (now - reached) / HOUR
     figures["hours_behind"] = round(behind, 2)
     if behind <= STALE_HOURS_WARNING:
@@ -55,32 +71,35 @@ def _first_hour_that_waits(progress: Progress) -> datetime | None:
 
 def hourly_equals_raw(warehouse: Warehouse, start: datetime | None = None, end: datetime | None = None) -> Verdict:
     """Every hourly row is what the raw rows say: counts, unique visitors, unique sessions."""
-    found, rows = _differences(warehouse, "hours_that_differ.sql", start, end)
-    rows = [{"hour": _partition(row.pop("hour_bucket")), **row} for row in rows]
-    if not found:
+    found = _differences(warehouse, "hours_that_differ.sql", "(hour_bucket at time zone 'UTC')::date", start, end)
+    if not found.number:
         return Verdict("hourly_equals_raw", True, "hourly aggregates equal the raw rows")
-    days = sorted(row["hour"][:10] for row in rows)
+    rows = [{"hour": _partition(row.pop("hour_bucket")), **row} for row in found.rows]
     return Verdict(
         "hourly_equals_raw", False,
-        f"{found:,} hourly rows are not what the raw rows say, the first in hour {rows[0]['hour']}",
-        rows=rows, fix=f"{WRITTEN_PAST.format(days[0], days[-1])}.", figures={"rows_wrong": found},
+        f"{found.number:,} hourly rows are not what the raw rows say, the first on {found.days[0]}",
+        rows=rows, fix=_aggregate_again(found.days), figures={"rows_wrong": found.number},
     )  # fmt: skip
 
 
 def daily_equals_raw(warehouse: Warehouse, first: date | None = None, last: date | None = None) -> Verdict:
-    """Every row of the daily tables is what the raw rows say, of events and of cards."""
+    """Every row of the daily tables is what the raw rows say, of events and of cards, and so are the members and
+    newcomers from which uniques of ranges are made."""
     end = last + timedelta(days=1) if last else None
-    events, event_rows = _differences(warehouse, "days_that_differ.sql", first, end)
-    cards, card_rows = _differences(warehouse, "cards_that_differ.sql", first, end)
-    if not events and not cards:
+    events = _differences(warehouse, "days_that_differ.sql", "day", first, end)
+    cards = _differences(warehouse, "cards_that_differ.sql", "date", first, end)
+    uniques = uniques_that_differ(warehouse, first, end)
+    if not events.number and not cards.number and not uniques:
         return Verdict("daily_equals_raw", True, "daily aggregates equal the raw rows")
-    rows = event_rows or [{"day": row.pop("date"), **row} for row in card_rows]
-    days = sorted(row["day"] for row in rows)
+    days = [*events.days, *cards.days, *(row["day"] for row in uniques)]
     return Verdict(
         "daily_equals_raw", False,
-        f"{events:,} daily rows of events and {cards:,} of cards are not what the raw rows say, the first on {days[0]}",
-        rows=rows, fix=f"{WRITTEN_PAST.format(days[0], days[-1])}.",
-        figures={"event_rows_wrong": events, "card_rows_wrong": cards},
+        f"{events.number:,} daily rows of events, {cards.number:,} of cards and the uniques of ranges of "
+        f"{len(uniques):,} days of projects or cards are not what the raw rows say, the first on {min(days)}",
+        rows=events.rows or [_named(row) for row in cards.rows] or uniques[:ROWS_SHOWN], fix=_aggregate_again(days),
+        figures={
+            "event_rows_wrong": events.number, "card_rows_wrong": cards.number, "days_of_wrong_uniques": len(uniques),
+        },
     )  # fmt: skip
 
 
@@ -100,7 +119,8 @@ def normalized_equals_legacy(warehouse: Warehouse, first: date | None = None, la
             f"normalized tables, the first on {differences[0]['day']}",
             rows=differences[:ROWS_SHOWN],
             fix="Where the normalized tables have less, run legacy_migration_job over those days in Dagster: it adds "
-            "what is missing. Where they have more while clients write both forms, legacy writes got lost.",
+            "what is missing. Where they have more while clients write both forms, legacy writes got lost, or that job "
+            "was told a both_forms_since that is too late.",
             figures=figures,
         )  # fmt: skip
     if comparison.problems:
@@ -117,7 +137,8 @@ def normalized_equals_legacy(warehouse: Warehouse, first: date | None = None, la
 
 
 def dashboard_is_fast(warehouse: Warehouse) -> Verdict:
-    """Each query of the dashboard answers within 500 ms for the project with the most events."""
+    """Each query of the dashboard answers within 500 ms for the project with the most events, under row-level security:
+    read as somebody who sees that project."""
     name = "dashboard_is_fast"
     with warehouse.connect() as connection:
         busiest = connection.execute(read_sql("web/busiest_series.sql")).fetchone()
@@ -132,13 +153,16 @@ def dashboard_is_fast(warehouse: Warehouse) -> Verdict:
         "events_by_label": {**of_days, "event_type": event_type},
         "event_kpis": of_days,
     }
-    rows = [
-        {"query": query, "milliseconds": _milliseconds(warehouse, query, parameters)}
-        for query, parameters in queries.items()
-    ]
+    with warehouse.connect() as connection:
+        reader = _become_reader(connection, project)
+        rows = [
+            {"query": query, "milliseconds": _milliseconds(connection, query, parameters)}
+            for query, parameters in queries.items()
+        ]
+        connection.rollback()
     slowest = max(rows, key=lambda row: row["milliseconds"])
     figures = {row["query"]: row["milliseconds"] for row in rows}
-    summary = f"{slowest['query']} takes {slowest['milliseconds']:.0f} ms for {project}"
+    summary = f"{slowest['query']} takes {slowest['milliseconds']:.0f} ms for {project}, read {reader}"
     if slowest["milliseconds"] <= DASHBOARD_MILLISECONDS:
         return Verdict(name, True, f"the slowest query, {summary}", "warning", figures=figures)
     return Verdict(
@@ -149,16 +173,52 @@ def dashboard_is_fast(warehouse: Warehouse) -> Verdict:
     )  # fmt: skip
 
 
-def _differences(
-    warehouse: Warehouse, file: str, start: date | None, end: date | None
-) -> tuple[int, list[dict[str, Any]]]:
-    """How many rows differ from `start` to before `end` (None: without bound), and the first of them. By a cursor:
-    after a TRUNCATE every row there ever was differs."""
+@dataclass(frozen=True)
+class _Found:
+    """How many rows differ, the first of them, and the first and the last day of all (none: none)."""
+
+    number: int
+    rows: list[dict[str, Any]]
+    days: list[date]
+
+
+def _differences(warehouse: Warehouse, file: str, day: LiteralString, start: date | None, end: date | None) -> _Found:
+    """What differs from `start` to before `end` (None: without bound). Counted in Postgres: after a TRUNCATE every row
+    there ever was differs. `day` gives a row's day."""
     bounds = {"from": start or "-infinity", "to": end or "infinity"}
-    with warehouse.connect() as connection, connection.cursor("differing", row_factory=dict_row) as cursor:
-        cursor.execute(read_sql(f"web/{file}"), bounds)
-        rows = cursor.fetchmany(ROWS_SHOWN)
-        return len(rows) + connection.execute("move all in differing").rowcount, rows
+    query = (
+        f"select differing.*, count(*) over () as number, min({day}) over () as first_day, max({day}) over () as last_day "
+        f"from ({read_sql(f'web/{file}').rstrip().removesuffix(';')}) as differing limit {ROWS_SHOWN}"
+    )
+    with warehouse.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(query, bounds).fetchall()
+    of_all = [(row.pop("number"), row.pop("first_day"), row.pop("last_day")) for row in rows]
+    return _Found(of_all[0][0], rows, list(of_all[0][1:])) if of_all else _Found(0, [], [])
+
+
+def _aggregate_again(days: Sequence[date]) -> str:
+    return f"{WRITTEN_PAST.format(min(days), max(days))}."
+
+
+def _named(row: dict[str, Any]) -> dict[str, Any]:
+    """A card's row with its facets and counts by name."""
+    part = row["part"]
+    counts = COUNTS_OF.get(part, ("page_views", "clicks", "sessions_started", "unique_sessions"))
+    return {
+        "day": row["date"],
+        "user_code": row["user_code"],
+        "part": part,
+        "of": _in_words(FACETS_OF[part], row["what"]),
+        "raw rows say": _in_words(counts, row["raw_counts"]),
+        "stored": _in_words(counts, row["stored_counts"]),
+    }
+
+
+def _in_words(names: Sequence[str | None], values: Sequence[Any] | None) -> str:
+    if values is None:
+        return "no row"
+    named = [(name, value) for name, value in zip(names, values, strict=True) if name]
+    return ", ".join(f"{name} {'none' if value is None else value}" for name, value in named)
 
 
 def _legacy_days(warehouse: Warehouse) -> tuple[date, date] | None:
@@ -179,14 +239,26 @@ def _left_out(comparison: LegacyComparison) -> int:
     return sum(row["rows"] for row in comparison.problems)
 
 
-def _milliseconds(warehouse: Warehouse, query: str, parameters: dict[str, Any]) -> float:
+def _become_reader(connection: psycopg.Connection, project: str) -> str:
+    """Makes the transaction somebody's who sees the project, where that can be; answers how it reads now."""
+    person = connection.execute(read_sql("web/person_who_sees.sql"), {"project_id": project}).fetchone()
+    if person is None:
+        return "past row-level security: nobody may see it"
+    try:
+        with connection.transaction():
+            connection.execute(read_sql("web/become_reader.sql"), {"user_id": person[0]})
+    except psycopg.errors.InsufficientPrivilege:
+        return f"past row-level security: {connection.info.user} may not set role authenticated"
+    return "as a signed-in person"
+
+
+def _milliseconds(connection: psycopg.Connection, query: str, parameters: dict[str, Any]) -> float:
     """The middle one of three times: the first finds the cache cold, and any may be disturbed."""
     taken = []
-    with warehouse.connect() as connection:
-        for _ in range(TIMES_READ):
-            began = time.perf_counter()
-            connection.execute(read_sql(f"queries/{query}.sql"), parameters).fetchall()
-            taken.append(time.perf_counter() - began)
+    for _ in range(TIMES_READ):
+        began = time.perf_counter()
+        connection.execute(read_sql(f"queries/{query}.sql"), parameters).fetchall()
+        taken.append(time.perf_counter() - began)
     return round(statistics.median(taken) * 1000, 1)
 
 

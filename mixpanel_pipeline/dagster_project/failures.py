@@ -15,6 +15,7 @@ from mixpanel_pipeline.subscribers.identity import WrongProjectError
 from mixpanel_pipeline.subscribers.lake_queries import LakeReadError
 from mixpanel_pipeline.subscribers.profile_sync import EmptySnapshotError
 from mixpanel_pipeline.warehouse.connection import WarehouseError
+from mixpanel_pipeline.web.legacy import LegacyMigrationError
 
 STEP_SECONDS = 0.5
 
@@ -32,7 +33,7 @@ def described_failures(**place: str) -> Iterator[None]:
         # Waiting for the limit was done already, for as long as a run should wait; half a minute more is no help.
         hopeless = isinstance(error, PermanentMixpanelError | RateLimited)
         raise _failure(str(error), error, place, allow_retries=not hopeless, fix=error.advice()) from error
-    except (SettingsError, LakeReadError, WrongProjectError, EmptySnapshotError) as error:
+    except (SettingsError, LakeReadError, WrongProjectError, EmptySnapshotError, LegacyMigrationError) as error:
         raise _failure(str(error), error, place, allow_retries=False) from error
     except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
         # The same statement over the same rows fails the same way; what may pass is an OperationalError.

@@ -1,4 +1,4 @@
-"""The web aggregates: hours of events, days of events, and the five daily tables of cards."""
+"""The web aggregates: hours of events, days of events, and the daily tables of cards."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -83,7 +83,7 @@ def web_aggregates(
     def aggregate_card_days(
         context: dg.AssetExecutionContext, config: AggregationConfig, pipeline: dg.ResourceParam[Pipeline]
     ):
-        """The same of the days of cards, in all five tables."""
+        """The same of the days of cards, in all their tables."""
         with tried_again(context, retry_policy), described_failures():
             done = refresh(pipeline.warehouse, CARDS, _days(context), everything=config.everything)
         _report(context, pipeline, CARD_KEYS, done)
@@ -102,7 +102,8 @@ def _report(
     others = [bucket for bucket in done.others if _is_partition(bucket, pipeline)]
     context.log.info(
         f"{done.aggregated.marks_taken} marks, {done.aggregated.buckets} buckets, {done.aggregated.rows_written} rows "
-        f"written in {done.seconds:.2f} s; late rows came to {', '.join(map(partition_key, others)) or 'no other partition'}"
+        f"written in {done.seconds:.2f} s; late rows came to "
+        f"{', '.join(map(partition_key, others)) or 'no other partition'}"
     )
     for key in keys:
         of_table = key.to_user_string()

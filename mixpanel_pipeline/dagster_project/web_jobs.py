@@ -1,6 +1,6 @@
 """What runs for web analytics besides a backfill: aggregation, partitions made ahead, retention, legacy migration."""
 
-from datetime import date
+from datetime import date, datetime
 
 import dagster as dg
 from pydantic import Field
@@ -53,12 +53,15 @@ def remove_old_web_rows(context: dg.OpExecutionContext, pipeline: dg.ResourcePar
 
 
 class LegacyConfig(dg.Config):
-    """Which days to normalize; there is no default, because it depends on when clients began to write both forms."""
+    """Which days to normalize. A day on which clients wrote the normalized tables themselves is refused unless
+    both_forms_since says from when on its legacy rows are to be left alone."""
 
     first_day: str = Field(description="the first UTC day, YYYY-MM-DD")
-    last_day: str = Field(
-        description="the last UTC day, YYYY-MM-DD: where clients write both forms at once, the day before they began, "
-        "for the rows that they write have ids of their own"
+    last_day: str = Field(description="the last UTC day, YYYY-MM-DD, yesterday at the latest")
+    both_forms_since: str | None = Field(
+        default=None,
+        description="where clients write both forms at once: the moment since which they do, with its time zone, as "
+        "2025-03-31T14:00:00Z. Legacy rows since then are left alone, for the clients wrote them in both forms",
     )
 
 
@@ -73,13 +76,19 @@ def normalize_legacy_events(
         raise dg.Failure(
             f"first_day {first} lies after last_day {last}: give the earlier day first", allow_retries=False
         )
+    since = datetime.fromisoformat(config.both_forms_since) if config.both_forms_since else None
+    if since and since.tzinfo is None:
+        raise dg.Failure(
+            f"both_forms_since {config.both_forms_since} has no time zone: write it as 2025-03-31T14:00:00Z",
+            allow_retries=False,
+        )
 
     def told(day: LegacyDay) -> None:
         context.log.info(f"{day.day}: {day.page_views} page views, {day.clicks} clicks, {day.sessions} sessions added")
 
     with described_failures():
         make_partitions(pipeline.warehouse, first, last)
-        days = migrate_legacy(pipeline.warehouse, first, last, on_day=told)
+        days = migrate_legacy(pipeline.warehouse, first, last, since, on_day=told)
     context.add_output_metadata(
         {
             "page_views": sum(day.page_views for day in days),

@@ -12,9 +12,10 @@ DAILY = dg.AssetKey("analytics_events_daily_agg")
 USERS = dg.AssetKey("analytics_daily_user_stats")
 GROUPS = dg.AssetKey("analytics_daily_group_stats")
 CONTACTS = dg.AssetKey("analytics_daily_contact_stats")
+GROUP_CONTACTS = dg.AssetKey("analytics_daily_group_contact_stats")
 PAGES = dg.AssetKey("analytics_daily_page_stats")
 TARGETS = dg.AssetKey("analytics_daily_click_targets")
-CARD_KEYS = (USERS, GROUPS, CONTACTS, PAGES, TARGETS)
+CARD_KEYS = (USERS, GROUPS, CONTACTS, GROUP_CONTACTS, PAGES, TARGETS)
 WEB_KEYS = (HOURLY, DAILY, *CARD_KEYS)
 
 RAW_WEB_EVENTS = dg.AssetKey("analytics_events")
@@ -52,6 +53,10 @@ CARD_TEXTS = {
     CONTACTS: (
         "The same by contact, null where a card was not shared with one.",
         "card, contact and UTC day", "user_code, contact_id, date",
+    ),
+    GROUP_CONTACTS: (
+        "The same by group link and contact at once: unique sessions of a filter by both.",
+        "card, group link, contact and UTC day", "user_code, share_code, contact_id, date",
     ),
     PAGES: (
         "Views of each page of a card, by group link and contact.",
@@ -105,6 +110,7 @@ COLUMNS_OF = {
     USERS: ("user_code", "date", *_OF_CARDS),
     GROUPS: ("user_code", "share_code", "date", *_OF_CARDS),
     CONTACTS: ("user_code", "contact_id", "date", *_OF_CARDS),
+    GROUP_CONTACTS: ("user_code", "share_code", "contact_id", "date", *_OF_CARDS),
     PAGES: ("user_code", "share_code", "contact_id", "page_type", "date", "page_views", "updated_at"),
     TARGETS: (
         "user_code", "share_code", "contact_id", "click_category", "click_target", "date", "clicks", "updated_at",
@@ -121,7 +127,7 @@ def daily_spec() -> dg.AssetSpec:
 
 
 def card_specs() -> list[dg.AssetSpec]:
-    """The five that one transaction writes."""
+    """Those that one transaction writes."""
     return [
         _spec(
             key,

@@ -98,7 +98,8 @@ def test_web_assets(dagster: Dagster):
         DAILY: {HOURLY},
         USERS: cards,
         **{
-            f"analytics_daily_{name}": cards for name in ("group_stats", "contact_stats", "page_stats", "click_targets")
+            f"analytics_daily_{name}": cards
+            for name in ("group_stats", "contact_stats", "group_contact_stats", "page_stats", "click_targets")
         },
     }
     assert {node.key.to_user_string() for node in nodes if not node.is_materializable} == {"analytics_events", *cards}

@@ -188,6 +188,21 @@ def test_legacy_events_are_normalized_over_the_days_given(web: Dagster):
     assert not refused.success
 
 
+def test_legacy_days_on_which_clients_wrote_both_forms_need_the_moment_since(web: Dagster):
+    data = site.Jsonb({"userCode": "c", "pageType": "home"})
+    old = [site.event(site.at(3, hour), event_type="page_view", event_data=data) for hour in (8, 14)]
+    insert(web, {"events": old, "page_views": [site.page_view(site.at(3, 14, 1))]})
+    days: dict[str, str] = {"first_day": str(day_of(3)), "last_day": str(day_of(3))}
+    config = {"ops": {"normalize_legacy_events": {"config": days}}}
+    assert not web.run("legacy_migration_job", config).success
+    assert web.rows("select count(*) from analytics_page_views") == [(1,)]
+    days["both_forms_since"] = f"{day_of(3)}T14:00:00"
+    assert not web.run("legacy_migration_job", config).success
+    days["both_forms_since"] += "Z"
+    assert web.run("legacy_migration_job", config).success
+    assert web.rows("select count(*) from analytics_page_views") == [(2,)]
+
+
 @pytest.mark.parametrize("key", WEB_KEYS, ids=lambda key: key.to_user_string())
 def test_columns_are_those_of_the_table(web: Dagster, key: dg.AssetKey):
     schema = web.definitions.resolve_asset_graph().get(key).metadata["dagster/column_schema"]

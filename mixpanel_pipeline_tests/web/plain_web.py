@@ -55,25 +55,33 @@ def _event_counts(events: list[Row]) -> tuple[int, int, int]:
 
 
 def card_stats(actions: Iterable[Row]) -> dict[tuple, tuple[int, int, int, int]]:
-    """Of all three tables with uniques, by level, card, day and group or contact: views, clicks, starts, sessions."""
+    """Of all tables with uniques, by level, card, day, group and contact: views, clicks, starts, sessions."""
     groups = defaultdict(list)
     for action in actions:
         code, day = action["user_code"], day_of(action["at"])
-        groups["all", code, day, None].append(action)
-        groups["group", code, day, action["share_code"] or None].append(action)
-        groups["contact", code, day, action["contact_id"] or None].append(action)
+        for level, group, contact in _card_levels(action):
+            groups[level, code, day, group, contact].append(action)
     return {key: _card_counts(group) for key, group in groups.items()}
 
 
 def card_totals(actions: Iterable[Row], code: str, first: date, end: date) -> dict[tuple, tuple[int, int, int]]:
-    """By level and group or contact: views, clicks, unique sessions of a range of days."""
+    """By level, group and contact: views, clicks, unique sessions of a range of days."""
     groups = defaultdict(list)
     for action in actions:
         if action["user_code"] == code and first <= day_of(action["at"]) < end:
-            groups["all", None].append(action)
-            groups["group", action["share_code"] or None].append(action)
-            groups["contact", action["contact_id"] or None].append(action)
+            for key in _card_levels(action):
+                groups[key].append(action)
     return {key: (*_card_counts(group)[:2], _card_counts(group)[3]) for key, group in groups.items()}
+
+
+def _card_levels(action: Row) -> list[tuple[str, str | None, str | None]]:
+    group, contact = action["share_code"] or None, action["contact_id"] or None
+    return [
+        ("all", None, None),
+        ("group", group, None),
+        ("contact", None, contact),
+        ("group and contact", group, contact),
+    ]
 
 
 def _card_counts(actions: list[Row]) -> tuple[int, int, int, int]:

@@ -21,7 +21,7 @@ TIME_COLUMN = {"events": "created_at", "sessions": "first_seen", "page_views": "
 AGGREGATES = (
     "analytics_events_hourly_agg", "analytics_events_daily_agg", "analytics_events_daily_totals",
     "analytics_daily_user_stats", "analytics_daily_group_stats", "analytics_daily_contact_stats",
-    "analytics_daily_page_stats", "analytics_daily_click_targets",
+    "analytics_daily_page_stats", "analytics_daily_click_targets", "analytics_daily_group_contact_stats",
 )  # fmt: skip
 
 
@@ -151,12 +151,14 @@ def check_aggregates(warehouse: Warehouse, rows: dict[str, list[Row]]) -> None:
     cards = _read(
         warehouse,
         " union all ".join(
-            f"select '{level}', user_code, date, {key}, page_views, clicks, sessions_started, unique_sessions "
-            f"from analytics_daily_{table}_stats"
-            for level, key, table in (
-                ("all", "null", "user"), ("group", "share_code", "group"), ("contact", "contact_id", "contact"),
+            f"select '{level}', user_code, date, {group}, {contact}, page_views, clicks, sessions_started, "
+            f"unique_sessions from analytics_daily_{table}_stats"
+            for level, group, contact, table in (
+                ("all", "null", "null", "user"), ("group", "share_code", "null", "group"),
+                ("contact", "null", "contact_id", "contact"),
+                ("group and contact", "share_code", "contact_id", "group_contact"),
             )
-        ), 4,
+        ), 5,
     )  # fmt: skip
     assert cards == plain_web.card_stats(actions)
     pages = _read(
@@ -183,11 +185,11 @@ def check_ranges(warehouse: Warehouse, rows: dict[str, list[Row]], ranges: list[
                 assert {tuple(row[:3]): tuple(row[3:]) for row in found} == expected, (project, first, end)
             for code in {action["user_code"] for action in actions}:
                 found = connection.execute(
-                    "select level, coalesce(share_code, contact_id), page_views, clicks, unique_sessions "
+                    "select level, share_code, contact_id, page_views, clicks, unique_sessions "
                     "from analytics_card_totals(%s, %s, %s)", [code, first, end]
                 ).fetchall()  # fmt: skip
                 expected = plain_web.card_totals(actions, code, first, end)
-                assert {tuple(row[:2]): tuple(row[2:]) for row in found} == expected, (code, first, end)
+                assert {tuple(row[:3]): tuple(row[3:]) for row in found} == expected, (code, first, end)
 
 
 def value(warehouse: Warehouse, query: str, parameters: Any = None) -> Any:

@@ -205,6 +205,27 @@ def test_the_service_role_writes_aggregates_and_retains_through_its_functions(pe
         connection.execute("select cleanup_old_raw_events(60)")
 
 
+def test_the_service_role_copies_into_a_table_of_its_own_and_inserts_from_there(peopled: Warehouse) -> None:
+    """Where the role does not pass policies by, Postgres refuses COPY into a table that has them, whatever they say."""
+    rows = [site.event(site.at(9), "copied"), site.event(site.at(9), "copied")]
+    assert site.value(peopled, "select rolbypassrls from pg_roles where rolname = 'service_role'") is False
+    assert site.value(peopled, "select has_database_privilege('service_role', current_database(), 'temporary')") is True
+    with as_role(peopled, "service_role") as connection, pytest.raises(psycopg.errors.FeatureNotSupported):
+        site.copy(connection, "events", rows)
+    with as_role(peopled, "service_role") as connection:
+        connection.execute(
+            "create temp table analytics_arrived (like analytics_events including defaults) on commit drop"
+        )
+        site.copy(connection, "arrived", rows)
+        insert = "insert into analytics_events select * from analytics_arrived order by id on conflict do nothing"
+        assert [connection.execute(insert).rowcount for _ in range(2)] == [2, 0]
+        marks = connection.execute("select project_id, hour_bucket from analytics_dirty_hours").fetchall()
+        assert marks == [("p", site.at(9))]
+        connection.execute("select aggregate_analytics_daily(%s)", [site.at(9).date()])
+        counted = "select event_count from analytics_events_daily_totals where project_id = 'p' and event_type is null"
+        assert connection.execute(counted).fetchone() == (3,)
+
+
 def test_nothing_is_granted_on_a_partition_even_by_default_privileges(warehouse: Warehouse) -> None:
     """As on Supabase, where a new table of the schema is given to all three roles."""
     rollback(warehouse, to="0004")

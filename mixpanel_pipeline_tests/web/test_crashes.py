@@ -25,7 +25,8 @@ STATEMENTS = {
     "aggregate_analytics_cards": (
         "analytics_retention", "analytics_dirty_cards", "analytics_sessions", "analytics_page_views",
         "analytics_clicks", "analytics_daily_members", "analytics_daily_user_stats", "analytics_daily_group_stats",
-        "analytics_daily_contact_stats", "analytics_daily_page_stats", "analytics_daily_click_targets",
+        "analytics_daily_contact_stats", "analytics_daily_group_contact_stats", "analytics_daily_page_stats",
+        "analytics_daily_click_targets",
         "analytics_progress",
     ),
 }  # fmt: skip

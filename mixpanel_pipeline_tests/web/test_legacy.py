@@ -1,5 +1,8 @@
 """Card events move from inside event_data to tables of their own, and both forms are compared."""
 
+import itertools
+from collections import Counter
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.web.aggregation import aggregate_all
-from mixpanel_pipeline.web.legacy import compare_with_legacy, migrate_legacy
+from mixpanel_pipeline.web.legacy import LegacyMigrationError, compare_with_legacy, migrate_legacy
 from mixpanel_pipeline_tests.web import site
 from mixpanel_pipeline_tests.web.plain_web import Row
 
@@ -110,3 +113,90 @@ def test_a_difference_is_shown_with_both_counts(warehouse: Warehouse) -> None:
         "day": site.at(51).date(), "user_code": "c", "legacy_page_views": 1, "page_views": 1,
         "legacy_clicks": 2, "clicks": 1, "legacy_sessions": 2, "sessions": 2,
     }  # fmt: skip
+
+
+# Since this moment clients write each event in both forms, each row with an id and a time of its own.
+SINCE = site.at(51, 12)
+SECOND = timedelta(seconds=1)
+
+
+def both_forms(day: int, hour: int, session: str) -> tuple[Row, Row]:
+    old = legacy(day, hour, session, "page_view", pageType="home")
+    return old, site.page_view(old["created_at"] + SECOND, session)
+
+
+def parallel(warehouse: Warehouse) -> None:
+    """Three days in the old form, half of the second and all of the third in the new one too; a session over SINCE."""
+    pairs = [both_forms(51, hour, f"both-{hour}") for hour in (12, 18)] + [
+        both_forms(52, hour, "both") for hour in (3, 4)
+    ]
+    straddling = both_forms(51, 13, "on and on")
+    write(
+        warehouse, legacy(50, 20, "alone", "page_view", pageType="home"), legacy(51, 11, "on and on", "click"),
+        straddling[0], *(old for old, _ in pairs),
+    )  # fmt: skip
+    with warehouse.connect() as connection:
+        site.insert(connection, "page_views", [straddling[1], *(new for _, new in pairs)])
+        begun = {"page_views": 7, "last_seen": site.at(51, 14)}
+        site.insert(connection, "sessions", [site.session_row(straddling[1]["viewed_at"], "on and on", **begun)])
+
+
+def counted(warehouse: Warehouse) -> tuple[Counter[datetime], Counter[datetime]]:
+    """How many page views and clicks there are of each time."""
+    rows = site.raw_rows(warehouse)
+    return (
+        Counter(row["viewed_at"] for row in rows["page_views"]),
+        Counter(row["clicked_at"] for row in rows["clicks"]),
+    )
+
+
+def test_an_event_in_both_forms_is_counted_once_whatever_the_order_of_days(warehouse: Warehouse) -> None:
+    days = [FIRST, site.at(51).date(), site.at(52).date()]
+    views = [
+        site.at(50, 20),
+        *(
+            moment + SECOND
+            for moment in (site.at(51, 12), site.at(51, 13), site.at(51, 18), site.at(52, 3), site.at(52, 4))
+        ),
+    ]
+    for order in itertools.permutations(days):
+        site.clear(warehouse)
+        parallel(warehouse)
+        for day in (*order, *reversed(order)):
+            migrate_legacy(warehouse, day, day, SINCE, rows_at_once=1)
+        assert counted(warehouse) == (Counter(views), Counter([site.at(51, 11)]))
+        assert compare_with_legacy(warehouse, FIRST, LAST).differences == []
+        (straddling,) = [row for row in site.raw_rows(warehouse)["sessions"] if row["session_id"] == "on and on"]
+        assert (straddling["first_seen"], straddling["last_seen"]) == (site.at(51, 11), site.at(51, 14))
+        assert (straddling["page_views"], straddling["clicks"]) == (7, 1)
+
+
+def test_days_on_which_clients_write_both_forms_are_refused_and_left_as_they_are(warehouse: Warehouse) -> None:
+    parallel(warehouse)
+    before = counted(warehouse)
+    for day in (site.at(51).date(), site.at(52).date()):
+        with pytest.raises(LegacyMigrationError, match=rf"{day} has . legacy rows.*counted twice.*both_forms_since"):
+            migrate_legacy(warehouse, day, day)
+    with pytest.raises(LegacyMigrationError, match="1 page views and clicks"):
+        migrate_legacy(warehouse, FIRST, LAST, SINCE + timedelta(minutes=1))
+    assert counted(warehouse)[1] == before[1]
+    # The day before was migrated, and what follows goes on from there.
+    assert counted(warehouse)[0] - before[0] == Counter([site.at(50, 20)])
+    done = migrate_legacy(warehouse, FIRST, LAST, SINCE)
+    assert [(day.page_views, day.clicks, day.sessions) for day in done] == [(0, 0, 0), (0, 1, 1), (0, 0, 0), (0, 0, 0)]
+
+
+def test_clients_that_begin_after_a_day_was_migrated_change_nothing_about_it(warehouse: Warehouse) -> None:
+    write(warehouse, legacy(50, 20, "s", "page_view", pageType="home"))
+    migrate_legacy(warehouse, FIRST, FIRST)
+    parallel(warehouse)
+    again = migrate_legacy(warehouse, FIRST, LAST, SINCE)
+    assert sum(day.page_views for day in again) == 1
+    assert compare_with_legacy(warehouse, FIRST, LAST).differences == []
+
+
+def test_a_day_that_is_not_over_is_refused_before_anything_is_changed(warehouse: Warehouse) -> None:
+    write(warehouse, legacy(90, 20, "s", "page_view", pageType="home"))
+    with pytest.raises(LegacyMigrationError, match=f"{site.TODAY} is not over.*Nothing was changed"):
+        migrate_legacy(warehouse, site.at(90).date(), site.TODAY)
+    assert not any(counted(warehouse))

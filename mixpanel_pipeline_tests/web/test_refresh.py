@@ -17,6 +17,7 @@ COUNTED = {
     "analytics_daily_user_stats": ("date", "page_views + clicks"),
     "analytics_daily_group_stats": ("date", "page_views + clicks"),
     "analytics_daily_contact_stats": ("date", "page_views + clicks"),
+    "analytics_daily_group_contact_stats": ("date", "page_views + clicks"),
     "analytics_daily_page_stats": ("date", "page_views"),
     "analytics_daily_click_targets": ("date", "clicks"),
 }

@@ -82,6 +82,21 @@ create table analytics_daily_contact_stats (
     unique nulls not distinct (user_code, date, contact_id)
 );
 
+-- For the filter by group and contact at once: its uniques do not follow from the two tables above.
+create table analytics_daily_group_contact_stats (
+    user_code text not null,
+    share_code text,
+    contact_id text,
+    date date not null,
+    page_views bigint not null,
+    clicks bigint not null,
+    sessions_started bigint not null,
+    unique_sessions bigint not null generated always as (newcomer_sessions[1]) stored,
+    newcomer_sessions integer[] not null check (cardinality(newcomer_sessions) = 91),
+    updated_at timestamptz not null default now(),
+    unique nulls not distinct (user_code, date, share_code, contact_id)
+);
+
 -- By group and contact too, so that every filter has its counts; these add up.
 create table analytics_daily_page_stats (
     user_code text not null,
@@ -117,7 +132,8 @@ create table analytics_daily_members (
     member text not null,                  -- visitor_id or session_id
     first_facets text[] not null,          -- event_types, or share_codes, and at the same places in
     second_facets text[] not null,         -- event_labels, or contact_ids: each pair once; '' is none
-    primary key (scope, owner, member, day)
+    primary key (scope, owner, member, day),
+    check (cardinality(first_facets) > 0 and cardinality(first_facets) = cardinality(second_facets))
 );
 -- The key finds a member's days; this, with many rows to an entry and so next to nothing in size, a day's members. They
 -- begin differently so that a planner without statistics, in a first backfill, cannot take the one for the other.
@@ -138,6 +154,7 @@ comment on table analytics_events_daily_totals is 'Events by project and UTC day
 comment on table analytics_daily_user_stats is 'Views, clicks and sessions by card and UTC day.';
 comment on table analytics_daily_group_stats is 'Views, clicks and sessions by card, group link (null: none) and UTC day.';
 comment on table analytics_daily_contact_stats is 'Views, clicks and sessions by card, contact (null: none) and UTC day.';
+comment on table analytics_daily_group_contact_stats is 'Views, clicks and sessions by card, group link, contact and UTC day.';
 comment on table analytics_daily_page_stats is 'Views by card, page, group link, contact and UTC day.';
 comment on table analytics_daily_click_targets is 'Clicks by card, category, target, group link, contact and UTC day.';
 comment on table analytics_daily_members is 'Who was seen on which day: the ground of newcomers.';

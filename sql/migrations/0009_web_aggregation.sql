@@ -193,7 +193,7 @@ create type analytics_day as (
 
 create function analytics_levels(p_kind text) returns text[]
 language sql immutable
-return case p_kind when 'days' then array['all', 'first', 'both'] else array['all', 'first', 'second'] end;
+return case p_kind when 'days' then array['all', 'first', 'both'] else array['all', 'first', 'second', 'both'] end;
 
 create function analytics_scopes(p_kind text) returns analytics_scope[]
 language sql immutable

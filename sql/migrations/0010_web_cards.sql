@@ -77,6 +77,12 @@ begin
                 select 'second', user_code, '', coalesce(contact_id, ''), page_views, clicks, sessions_started
                 from analytics_daily_contact_stats
                 where user_code = any (today_cards) and date = today
+                union all
+                select
+                    'both', user_code, coalesce(share_code, ''), coalesce(contact_id, ''),
+                    page_views, clicks, sessions_started
+                from analytics_daily_group_contact_stats
+                where user_code = any (today_cards) and date = today
             ) as stored
         ));
     end loop;
@@ -115,7 +121,7 @@ as $$
     select (select count(*) from page_views) + (select count(*) from clicks) + (select count(*) from sessions);
 $$;
 
--- Makes some cards' rows of a day, by card, group and contact, what raw rows and members say.
+-- Makes some cards' rows of a day, by card, group, contact and both, what raw rows and members say.
 create function write_analytics_card_days(p_user_codes text[], p_day date, p_counts analytics_day[])
 returns bigint
 language plpgsql
@@ -125,6 +131,7 @@ declare
     by_card bigint;
     by_group bigint;
     by_contact bigint;
+    by_both bigint;
 begin
     with wanted as (
         select owner as user_code, counted as page_views, clicks, sessions_started, newcomer_sessions
@@ -214,7 +221,40 @@ begin
             wanted.page_views, wanted.clicks, wanted.sessions_started, wanted.newcomer_sessions
         );
     get diagnostics by_contact = row_count;
-    return by_card + by_group + by_contact;
+
+    with wanted as (
+        select owner as user_code, nullif(first_facet, '') as share_code, nullif(second_facet, '') as contact_id,
+            counted as page_views, clicks, sessions_started, newcomer_sessions
+        from unnest(days) where level = 'both'
+        union all
+        select *, null, null, null, null
+        from (
+            select user_code, share_code, contact_id from analytics_daily_group_contact_stats
+            where user_code = any (p_user_codes) and date = p_day
+            except
+            select owner, nullif(first_facet, ''), nullif(second_facet, '') from unnest(days) where level = 'both'
+        ) as stale
+    )
+    merge into analytics_daily_group_contact_stats as stored
+    using wanted
+    on stored.date = p_day and stored.user_code = wanted.user_code
+        and stored.share_code is not distinct from wanted.share_code
+        and stored.contact_id is not distinct from wanted.contact_id
+    when matched and wanted.page_views is null then delete
+    when matched
+        and (stored.page_views, stored.clicks, stored.sessions_started, stored.newcomer_sessions)
+        is distinct from (wanted.page_views, wanted.clicks, wanted.sessions_started, wanted.newcomer_sessions)
+    then update set
+        page_views = wanted.page_views, clicks = wanted.clicks, sessions_started = wanted.sessions_started,
+        newcomer_sessions = wanted.newcomer_sessions, updated_at = now()
+    when not matched then insert
+        (user_code, share_code, contact_id, date, page_views, clicks, sessions_started, newcomer_sessions)
+        values (
+            wanted.user_code, wanted.share_code, wanted.contact_id, p_day,
+            wanted.page_views, wanted.clicks, wanted.sessions_started, wanted.newcomer_sessions
+        );
+    get diagnostics by_both = row_count;
+    return by_card + by_group + by_contact + by_both;
 end
 $$;
 

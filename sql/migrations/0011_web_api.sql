@@ -40,6 +40,8 @@ begin
     union
     select user_code, date from analytics_daily_contact_stats where date = p_day
     union
+    select user_code, date from analytics_daily_group_contact_stats where date = p_day
+    union
     select user_code, date from analytics_daily_page_stats where date = p_day
     union
     select user_code, date from analytics_daily_click_targets where date = p_day
@@ -277,8 +279,8 @@ begin
 end
 $$;
 
--- A card's views, clicks and exact unique sessions of the days from p_from to before p_to: for 'all', by 'group' and
--- by 'contact'.
+-- A card's views, clicks and exact unique sessions of the days from p_from to before p_to: for 'all', by 'group', by
+-- 'contact' and by 'group and contact'.
 create function analytics_card_totals(p_user_code text, p_from date, p_to date)
 returns table (
     level text, share_code text, contact_id text,
@@ -305,6 +307,10 @@ begin
         union all
         select 'contact', null, contact_id, date, page_views, clicks, sessions_started, newcomer_sessions
         from analytics_daily_contact_stats where user_code = p_user_code
+        union all
+        select 'group and contact', share_code, contact_id, date,
+            page_views, clicks, sessions_started, newcomer_sessions
+        from analytics_daily_group_contact_stats where user_code = p_user_code
     )
     select level, share_code, contact_id,
         sum(page_views)::bigint, sum(clicks)::bigint, sum(sessions_started)::bigint,
@@ -356,6 +362,6 @@ comment on function aggregate_analytics_daily(date) is 'Aggregates a UTC day aga
 comment on function backfill_aggregates(timestamptz, timestamptz) is 'Aggregates all days from the first to the last again.';
 comment on function cleanup_old_raw_events(integer) is 'Empties raw partitions older than so many days; aggregates stay.';
 comment on function analytics_event_totals(text, date, date) is 'Events and exact uniques of up to 91 days: all, by type, by label.';
-comment on function analytics_card_totals(text, date, date) is 'A card''s counts and exact unique sessions of up to 91 days: all, by group, by contact.';
+comment on function analytics_card_totals(text, date, date) is 'A card''s counts and exact unique sessions of up to 91 days: all, by group, by contact, by both.';
 comment on view analytics_summary is 'How much was counted, and of which days.';
 comment on view analytics_table_sizes is 'The room that web analytics take.';

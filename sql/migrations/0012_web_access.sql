@@ -128,7 +128,7 @@ grant select, insert, update, delete on analytics_events, analytics_sessions, an
 grant select on
     analytics_events_hourly_agg, analytics_events_daily_agg, analytics_events_daily_totals,
     analytics_daily_user_stats, analytics_daily_group_stats, analytics_daily_contact_stats,
-    analytics_daily_page_stats, analytics_daily_click_targets, analytics_daily_members,
+    analytics_daily_group_contact_stats, analytics_daily_page_stats, analytics_daily_click_targets, analytics_daily_members,
     analytics_progress, analytics_retention, analytics_dirty_hours, analytics_dirty_days, analytics_dirty_cards,
     analytics_summary, analytics_table_sizes, analytics_partitions
     to service_role;
@@ -144,7 +144,7 @@ grant select on
     analytics_events, analytics_page_views, analytics_clicks,
     analytics_events_hourly_agg, analytics_events_daily_agg, analytics_events_daily_totals,
     analytics_daily_user_stats, analytics_daily_group_stats, analytics_daily_contact_stats,
-    analytics_daily_page_stats, analytics_daily_click_targets, analytics_daily_members,
+    analytics_daily_group_contact_stats, analytics_daily_page_stats, analytics_daily_click_targets, analytics_daily_members,
     analytics_progress, analytics_summary
     to authenticated;
 grant select (session_id, user_code, share_code, contact_id, first_seen, last_seen, page_views, clicks, referrer)
@@ -170,7 +170,7 @@ begin
     foreach name in array array[
         'analytics_sessions', 'analytics_page_views', 'analytics_clicks',
         'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
-        'analytics_daily_page_stats', 'analytics_daily_click_targets'
+        'analytics_daily_group_contact_stats', 'analytics_daily_page_stats', 'analytics_daily_click_targets'
     ] loop
         execute format(
             'create policy own_cards on %I for select to authenticated using (
@@ -185,7 +185,7 @@ begin
     foreach name in array array[
         'analytics_events_hourly_agg', 'analytics_events_daily_agg', 'analytics_events_daily_totals',
         'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
-        'analytics_daily_page_stats', 'analytics_daily_click_targets', 'analytics_daily_members',
+        'analytics_daily_group_contact_stats', 'analytics_daily_page_stats', 'analytics_daily_click_targets', 'analytics_daily_members',
         'analytics_progress', 'analytics_retention', 'analytics_dirty_hours', 'analytics_dirty_days', 'analytics_dirty_cards'
     ] loop
         execute format('create policy service on %I for select to service_role using (true)', name);

@@ -1,4 +1,4 @@
--- The same of the five daily tables of cards: a day that changed in one of them is counted in all.
+-- The same of the daily tables of cards: a day that changed in one of them is counted in all.
 with stored as not materialized (
     select 'analytics_daily_user_stats' as of_table, date, page_views + clicks as counted, updated_at
     from analytics_daily_user_stats
@@ -6,6 +6,9 @@ with stored as not materialized (
     select 'analytics_daily_group_stats', date, page_views + clicks, updated_at from analytics_daily_group_stats
     union all
     select 'analytics_daily_contact_stats', date, page_views + clicks, updated_at from analytics_daily_contact_stats
+    union all
+    select 'analytics_daily_group_contact_stats', date, page_views + clicks, updated_at
+    from analytics_daily_group_contact_stats
     union all
     select 'analytics_daily_page_stats', date, page_views, updated_at from analytics_daily_page_stats
     union all

@@ -1,34 +1,39 @@
--- Card-days of the days given in which any of the five daily tables is not what the raw rows say, leaving out those
--- with an open mark. `part` is the table; a side that has no row shows null.
-with bounds as (
-    select greatest(%(from)s::date::timestamp, raw_floor at time zone 'UTC')::date as first_day, %(to)s::date as end_day
-    from analytics_retention
-), action as (
+-- Card-days of the days given in which any of the daily tables of cards is not what the raw rows say, leaving out those
+-- with an open mark. `part` is the table; a side that has no row shows null. Bounds as in hours_that_differ.sql.
+with action as (
     select 'page view' as action, user_code, (viewed_at at time zone 'UTC')::date as date, session_id,
         nullif(share_code, '') as share_code, nullif(contact_id, '') as contact_id,
         page_type, null as click_category, null as click_target
-    from analytics_page_views, bounds
-    where viewed_at >= first_day::timestamp at time zone 'UTC' and viewed_at < end_day::timestamp at time zone 'UTC'
+    from analytics_page_views
+    where viewed_at >= %(from)s::date::timestamp at time zone 'UTC'
+        and viewed_at < %(to)s::date::timestamp at time zone 'UTC'
+        and viewed_at >= (select raw_floor from analytics_retention)
     union all
     select 'click', user_code, (clicked_at at time zone 'UTC')::date, session_id,
         nullif(share_code, ''), nullif(contact_id, ''), null, click_category, nullif(click_target, '')
-    from analytics_clicks, bounds
-    where clicked_at >= first_day::timestamp at time zone 'UTC' and clicked_at < end_day::timestamp at time zone 'UTC'
+    from analytics_clicks
+    where clicked_at >= %(from)s::date::timestamp at time zone 'UTC'
+        and clicked_at < %(to)s::date::timestamp at time zone 'UTC'
+        and clicked_at >= (select raw_floor from analytics_retention)
     union all
     select 'start', user_code, (first_seen at time zone 'UTC')::date, session_id,
         nullif(share_code, ''), nullif(contact_id, ''), null, null, null
-    from analytics_sessions, bounds
-    where first_seen >= first_day::timestamp at time zone 'UTC' and first_seen < end_day::timestamp at time zone 'UTC'
+    from analytics_sessions
+    where first_seen >= %(from)s::date::timestamp at time zone 'UTC'
+        and first_seen < %(to)s::date::timestamp at time zone 'UTC'
+        and first_seen >= (select raw_floor from analytics_retention)
 ), raw as (
     select
-        case when grouping(share_code) = 0 then 'group' when grouping(contact_id) = 0 then 'contact' else 'user' end as part,
+        case grouping(share_code, contact_id)
+            when 0 then 'group and contact' when 1 then 'group' when 2 then 'contact' else 'user'
+        end as part,
         user_code, date, jsonb_build_array(share_code, contact_id) as what,
         jsonb_build_array(
             count(*) filter (where action = 'page view'), count(*) filter (where action = 'click'),
             count(distinct session_id) filter (where action = 'start'), count(distinct session_id)
         ) as counts
     from action
-    group by grouping sets ((user_code, date), (user_code, date, share_code), (user_code, date, contact_id))
+    group by user_code, date, cube (share_code, contact_id)
     union all
     select 'page', user_code, date, jsonb_build_array(share_code, contact_id, page_type), jsonb_build_array(count(*))
     from action where action = 'page view' group by user_code, date, share_code, contact_id, page_type
@@ -49,6 +54,10 @@ with bounds as (
         jsonb_build_array(page_views, clicks, sessions_started, unique_sessions)
     from analytics_daily_contact_stats
     union all
+    select 'group and contact', user_code, date, jsonb_build_array(share_code, contact_id),
+        jsonb_build_array(page_views, clicks, sessions_started, unique_sessions)
+    from analytics_daily_group_contact_stats
+    union all
     select 'page', user_code, date, jsonb_build_array(share_code, contact_id, page_type), jsonb_build_array(page_views)
     from analytics_daily_page_stats
     union all
@@ -59,7 +68,11 @@ with bounds as (
 select
     user_code, date, part, what, raw.counts as raw_counts, stored.counts as stored_counts
 from raw
-full join (select stored.* from stored, bounds where date >= first_day and date < end_day) as stored
+full join (
+    select * from stored
+    where date >= %(from)s::date and date < %(to)s::date
+        and date >= (select (raw_floor at time zone 'UTC')::date from analytics_retention)
+) as stored
     using (part, user_code, date, what)
 where raw.counts is distinct from stored.counts and not exists (
     select from analytics_dirty_cards as mark where (mark.user_code, mark.day) = (user_code, date)

@@ -1,13 +1,12 @@
 -- Daily rows of the days given that are not what the raw rows say, leaving out days with an open mark, of the day or of
--- an hour in it. A null event_type is all types.
-with bounds as (
-    select greatest(%(from)s::date::timestamp, raw_floor at time zone 'UTC')::date as first_day, %(to)s::date as end_day
-    from analytics_retention
-), event as (
+-- an hour in it. A null event_type is all types. Bounds as in hours_that_differ.sql.
+with event as (
     select project_id, (created_at at time zone 'UTC')::date as day, event_type,
         nullif(event_label, '') as event_label, visitor_id, session_id
-    from analytics_events, bounds
-    where created_at >= first_day::timestamp at time zone 'UTC' and created_at < end_day::timestamp at time zone 'UTC'
+    from analytics_events
+    where created_at >= %(from)s::date::timestamp at time zone 'UTC'
+        and created_at < %(to)s::date::timestamp at time zone 'UTC'
+        and created_at >= (select raw_floor from analytics_retention)
 ), raw as (
     select
         project_id, day, event_type, event_label,
@@ -19,11 +18,15 @@ with bounds as (
     group by grouping sets ((project_id, day), (project_id, day, event_type), (project_id, day, event_type, event_label))
 ), stored as (
     select project_id, day, event_type, event_label, 'label' as level, event_count, unique_visitors, unique_sessions
-    from analytics_events_daily_agg, bounds where day >= first_day and day < end_day
+    from analytics_events_daily_agg
+    where day >= %(from)s::date and day < %(to)s::date
+        and day >= (select (raw_floor at time zone 'UTC')::date from analytics_retention)
     union all
     select project_id, day, event_type, null, case when event_type is null then 'all' else 'type' end,
         event_count, unique_visitors, unique_sessions
-    from analytics_events_daily_totals, bounds where day >= first_day and day < end_day
+    from analytics_events_daily_totals
+    where day >= %(from)s::date and day < %(to)s::date
+        and day >= (select (raw_floor at time zone 'UTC')::date from analytics_retention)
 ), different as (
     select 'raw' as side, * from (select * from raw except select * from stored) as missing
     union all

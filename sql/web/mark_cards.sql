@@ -20,6 +20,8 @@ from (
     union
     select user_code, date from analytics_daily_contact_stats
     union
+    select user_code, date from analytics_daily_group_contact_stats
+    union
     select user_code, date from analytics_daily_page_stats
     union
     select user_code, date from analytics_daily_click_targets

@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.sql import SQL
 
 from mixpanel_pipeline.checks.verdict import ROWS_SHOWN, Verdict
 from mixpanel_pipeline.warehouse.connection import Warehouse
@@ -186,10 +187,10 @@ def _differences(warehouse: Warehouse, file: str, day: LiteralString, start: dat
     """What differs from `start` to before `end` (None: without bound). Counted in Postgres: after a TRUNCATE every row
     there ever was differs. `day` gives a row's day."""
     bounds = {"from": start or "-infinity", "to": end or "infinity"}
-    query = (
-        f"select differing.*, count(*) over () as number, min({day}) over () as first_day, max({day}) over () as last_day "
-        f"from ({read_sql(f'web/{file}').rstrip().removesuffix(';')}) as differing limit {ROWS_SHOWN}"
-    )
+    query = SQL(
+        "select differing.*, count(*) over () as number, "
+        "min({day}) over () as first_day, max({day}) over () as last_day from ({differing}) as differing limit {shown}"
+    ).format(day=SQL(day), differing=SQL(read_sql(f"web/{file}").rstrip().removesuffix(";")), shown=ROWS_SHOWN)
     with warehouse.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(query, bounds).fetchall()
     of_all = [(row.pop("number"), row.pop("first_day"), row.pop("last_day")) for row in rows]

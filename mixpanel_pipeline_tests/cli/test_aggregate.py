@@ -93,6 +93,9 @@ def test_behind_the_raw_floor_nothing_can_be_computed(run: Run, database_url: st
 def test_without_web_events_it_says_so(run: Run) -> None:
     assert "no web events yet" in run("status").stdout
     assert result_of(run("aggregate", "--daily", "--json"))["succeeded"]
+    checks = {check["check"]: check["passed"] for check in result_of(run("verify", "--json"))["checks"]}
+    assert checks["hourly_is_fresh"]
+    assert checks["watermark_advances"]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """Dagster's events in Postgres. What a run plans to materialize is stored at once, however many partitions it has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
-from dagster._core.storage.config import PostgresStorageConfig
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.event_log import PostgresEventLogStorage
@@ -16,7 +16,7 @@ class EventStorage(PostgresEventLogStorage):
 
     @classmethod
     def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: PostgresStorageConfig
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "EventStorage":
         return cls(pg_url_from_config(config_value), inst_data=inst_data)
 

@@ -68,7 +68,7 @@ def in_two_hours() -> datetime:
     ],
 )
 def test_without_an_account_what_needs_one_does_not_run(dagster: Dagster, name: str, runs: bool):
-    nothing = dict.fromkeys(("mixpanel_project_id", "mixpanel_username", "mixpanel_secret"))
+    nothing: dict[str, Any] = {"mixpanel_project_id": None, "mixpanel_username": None, "mixpanel_secret": None}
     without = dagster.pipeline.settings.model_copy(update=nothing)
     for settings, expected in ((dagster.pipeline.settings, True), (without, runs)):
         dagster.pipeline.settings = settings

@@ -191,7 +191,7 @@ def test_a_run_under_way_takes_all_marks_so_none_is_added(web: Dagster):
 
 def fail(web: Dagster, request: dg.RunRequest) -> None:
     create_run_for_test(
-        web.instance, job_name=request.job_name, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED
+        web.instance, job_name=request.job_name or "", tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED
     )
     web.instance.report_run_failed(web.instance.get_runs(limit=1)[0])
 

@@ -179,6 +179,13 @@ class Settings(BaseSettings):
         return ZoneInfo(self.mixpanel_timezone if self.mixpanel_time_mode == "project" else "UTC")
 
     @property
+    def uses_mixpanel(self) -> bool:
+        """Whether any part of an account is set; without one there are web analytics alone."""
+        return any(
+            part is not None for part in (self.mixpanel_project_id, self.mixpanel_username, self.mixpanel_secret)
+        )
+
+    @property
     def lake_address(self) -> str:
         """Where raw partitions live, as a directory or an fsspec URL."""
         return self.lake_url or str(self.pipeline_home / "lake")

@@ -9,7 +9,9 @@ from mixpanel_pipeline.subscribers.sync_log import SOURCE
 from mixpanel_pipeline.warehouse.connection import Warehouse
 
 
-def watermark_advances(warehouse: Warehouse, calendar: ExportCalendar, now: datetime, hours: int) -> Verdict:
+def watermark_advances(
+    warehouse: Warehouse, calendar: ExportCalendar, now: datetime, hours: int, *, has_account: bool = True
+) -> Verdict:
     """The newest closed day was synchronized within `hours` of its end.
 
     The watermark is the newest event's time; a day without events moves the time of the last sync only.
@@ -21,6 +23,8 @@ def watermark_advances(warehouse: Warehouse, calendar: ExportCalendar, now: date
         ).fetchone()
         newest = connection.execute("select max(export_day) from raw_partitions").fetchone()
     if row is None or newest is None or newest[0] is None:
+        if not has_account:
+            return Verdict(name, True, "no Mixpanel account is set, and nothing was ever synchronized")
         return Verdict(name, False, "nothing was ever synchronized", fix="Run `mixpanel-pipeline sync`.")
     last_event, last_synced = row
     due = calendar.last_closed_day(now - timedelta(hours=hours))

@@ -2,11 +2,14 @@
 
 import statistics
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.sql import SQL
 
 from mixpanel_pipeline.checks.verdict import ROWS_SHOWN, Verdict
 from mixpanel_pipeline.warehouse.connection import Warehouse
@@ -26,15 +29,27 @@ WRITTEN_PAST = (
     "`mixpanel-pipeline aggregate --from {} --to {}`"
 )
 
+# What cards_that_differ.sql gives as arrays.
+FACETS_OF = {
+    "user": (None, None),
+    "group": ("share_code", None),
+    "contact": (None, "contact_id"),
+    "group and contact": ("share_code", "contact_id"),
+    "page": ("share_code", "contact_id", "page_type"),
+    "click target": ("share_code", "contact_id", "click_category", "click_target"),
+}
+COUNTS_OF = {"page": ("page_views",), "click target": ("clicks",)}
+
 
 def hourly_is_fresh(warehouse: Warehouse, now: datetime) -> Verdict:
     """Hourly aggregates reach to within two hours of now (three: an error)."""
     name, progress = "hourly_is_fresh", read_progress(warehouse)
     reached = progress.hours_until or _first_hour_that_waits(progress)
     figures = {"marks_waiting": progress.marks_waiting, "aggregated_until": str(progress.hours_until)}
+    if not progress.in_use and not progress.marks_waiting:
+        return Verdict(name, True, "no web events yet", "warning", figures=figures)
     if reached is None:
-        summary = "nothing waits to be aggregated" if progress.in_use else "no web events yet"
-        return Verdict(name, True, summary, "warning", figures=figures)
+        return Verdict(name, True, "nothing waits to be aggregated", "warning", figures=figures)
     behind = (now - reached) / HOUR
     figures["hours_behind"] = round(behind, 2)
     if behind <= STALE_HOURS_WARNING:
@@ -57,15 +72,14 @@ def _first_hour_that_waits(progress: Progress) -> datetime | None:
 
 def hourly_equals_raw(warehouse: Warehouse, start: datetime | None = None, end: datetime | None = None) -> Verdict:
     """Every hourly row is what the raw rows say: counts, unique visitors, unique sessions."""
-    found, rows = _differences(warehouse, "hours_that_differ.sql", start, end)
-    rows = [{"hour": _partition(row.pop("hour_bucket")), **row} for row in rows]
-    if not found:
+    found = _differences(warehouse, "hours_that_differ.sql", "(hour_bucket at time zone 'UTC')::date", start, end)
+    if not found.number:
         return Verdict("hourly_equals_raw", True, "hourly aggregates equal the raw rows")
-    days = sorted(row["hour"][:10] for row in rows)
+    rows = [{"hour": _partition(row.pop("hour_bucket")), **row} for row in found.rows]
     return Verdict(
         "hourly_equals_raw", False,
-        f"{found:,} hourly rows are not what the raw rows say, the first in hour {rows[0]['hour']}",
-        rows=rows, fix=f"{WRITTEN_PAST.format(days[0], days[-1])}.", figures={"rows_wrong": found},
+        f"{found.number:,} hourly rows are not what the raw rows say, the first on {found.days[0]}",
+        rows=rows, fix=_aggregate_again(found.days), figures={"rows_wrong": found.number},
     )  # fmt: skip
 
 
@@ -73,19 +87,20 @@ def daily_equals_raw(warehouse: Warehouse, first: date | None = None, last: date
     """Every row of the daily tables is what the raw rows say, of events and of cards, and so are the members and
     newcomers from which uniques of ranges are made."""
     end = last + timedelta(days=1) if last else None
-    events, event_rows = _differences(warehouse, "days_that_differ.sql", first, end)
-    cards, card_rows = _differences(warehouse, "cards_that_differ.sql", first, end)
+    events = _differences(warehouse, "days_that_differ.sql", "day", first, end)
+    cards = _differences(warehouse, "cards_that_differ.sql", "date", first, end)
     uniques = uniques_that_differ(warehouse, first, end)
-    if not events and not cards and not uniques:
+    if not events.number and not cards.number and not uniques:
         return Verdict("daily_equals_raw", True, "daily aggregates equal the raw rows")
-    card_rows = [{"day": row.pop("date"), **row} for row in card_rows]
-    days = sorted(row["day"] for row in (*event_rows, *card_rows, *uniques))
+    days = [*events.days, *cards.days, *(row["day"] for row in uniques)]
     return Verdict(
         "daily_equals_raw", False,
-        f"{events:,} daily rows of events, {cards:,} of cards and the uniques of ranges of {len(uniques):,} days of "
-        f"projects or cards are not what the raw rows say, the first on {days[0]}",
-        rows=event_rows or card_rows or uniques[:ROWS_SHOWN], fix=f"{WRITTEN_PAST.format(days[0], days[-1])}.",
-        figures={"event_rows_wrong": events, "card_rows_wrong": cards, "days_of_wrong_uniques": len(uniques)},
+        f"{events.number:,} daily rows of events, {cards.number:,} of cards and the uniques of ranges of "
+        f"{len(uniques):,} days of projects or cards are not what the raw rows say, the first on {min(days)}",
+        rows=events.rows or [_named(row) for row in cards.rows] or uniques[:ROWS_SHOWN], fix=_aggregate_again(days),
+        figures={
+            "event_rows_wrong": events.number, "card_rows_wrong": cards.number, "days_of_wrong_uniques": len(uniques),
+        },
     )  # fmt: skip
 
 
@@ -159,16 +174,52 @@ def dashboard_is_fast(warehouse: Warehouse) -> Verdict:
     )  # fmt: skip
 
 
-def _differences(
-    warehouse: Warehouse, file: str, start: date | None, end: date | None
-) -> tuple[int, list[dict[str, Any]]]:
-    """How many rows differ from `start` to before `end` (None: without bound), and the first of them. By a cursor:
-    after a TRUNCATE every row there ever was differs."""
+@dataclass(frozen=True)
+class _Found:
+    """How many rows differ, the first of them, and the first and the last day of all (none: none)."""
+
+    number: int
+    rows: list[dict[str, Any]]
+    days: list[date]
+
+
+def _differences(warehouse: Warehouse, file: str, day: LiteralString, start: date | None, end: date | None) -> _Found:
+    """What differs from `start` to before `end` (None: without bound). Counted in Postgres: after a TRUNCATE every row
+    there ever was differs. `day` gives a row's day."""
     bounds = {"from": start or "-infinity", "to": end or "infinity"}
-    with warehouse.connect() as connection, connection.cursor("differing", row_factory=dict_row) as cursor:
-        cursor.execute(read_sql(f"web/{file}"), bounds)
-        rows = cursor.fetchmany(ROWS_SHOWN)
-        return len(rows) + connection.execute("move all in differing").rowcount, rows
+    query = SQL(
+        "select differing.*, count(*) over () as number, "
+        "min({day}) over () as first_day, max({day}) over () as last_day from ({differing}) as differing limit {shown}"
+    ).format(day=SQL(day), differing=SQL(read_sql(f"web/{file}").rstrip().removesuffix(";")), shown=ROWS_SHOWN)
+    with warehouse.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(query, bounds).fetchall()
+    of_all = [(row.pop("number"), row.pop("first_day"), row.pop("last_day")) for row in rows]
+    return _Found(of_all[0][0], rows, list(of_all[0][1:])) if of_all else _Found(0, [], [])
+
+
+def _aggregate_again(days: Sequence[date]) -> str:
+    return f"{WRITTEN_PAST.format(min(days), max(days))}."
+
+
+def _named(row: dict[str, Any]) -> dict[str, Any]:
+    """A card's row with its facets and counts by name."""
+    part = row["part"]
+    counts = COUNTS_OF.get(part, ("page_views", "clicks", "sessions_started", "unique_sessions"))
+    return {
+        "day": row["date"],
+        "user_code": row["user_code"],
+        "part": part,
+        "of": _in_words(FACETS_OF[part], row["what"]),
+        "raw rows say": _in_words(counts, row["raw_counts"]),
+        "stored": _in_words(counts, row["stored_counts"]),
+    }
+
+
+def _in_words(names: Sequence[str | None], values: Sequence[Any] | None) -> str:
+    if values is None:
+        return "no row"
+    named = [(name, value) for name, value in zip(names, values, strict=True) if name]
+    return ", ".join(f"{name} {'none' if value is None else value}" for name, value in named)
 
 
 def _legacy_days(warehouse: Warehouse) -> tuple[date, date] | None:

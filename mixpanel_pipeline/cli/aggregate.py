@@ -8,11 +8,12 @@ import click
 
 from mixpanel_pipeline.cli.days import Day, both_or_none
 from mixpanel_pipeline.cli.group import FAILED
-from mixpanel_pipeline.cli.output import give, json_option
+from mixpanel_pipeline.cli.output import give, json_option, say
 from mixpanel_pipeline.cli.postgres import ready_warehouse
 from mixpanel_pipeline.lake.calendar import utc_now
 from mixpanel_pipeline.settings import Settings, load_settings
 from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.web.progress import read_progress
 
 if TYPE_CHECKING:  # importing Dagster takes a second that a usage error need not wait for
     from mixpanel_pipeline.cli.web_runs import AggregationReport
@@ -38,6 +39,8 @@ def aggregate(
     if days:
         _require_partitions(settings, days, daily=daily or not hourly)
     with ready_warehouse(settings) as warehouse:
+        if days:
+            _require_raw_rows(warehouse, days)
         report = _run(settings, warehouse, days, hourly=hourly or not daily, daily=daily or not hourly)
     give({"succeeded": report.succeeded, **asdict(report)}, as_json, report.show)
     if not report.succeeded:
@@ -47,13 +50,26 @@ def aggregate(
 def _require_partitions(settings: Settings, days: tuple[date, date], *, daily: bool) -> None:
     today = utc_now().astimezone(UTC).date()
     if days[1] > today or (daily and days[1] == today):
-        hint = ", or leave out --daily for its hours" if days[1] == today else ""
+        hint = ", or only the hours that are over, with --hourly" if days[1] == today else ""
         raise click.UsageError(f"--to {days[1]} is not over yet; give an earlier day{hint}")
     start = settings.web_start_date or settings.expected_start_date
     if days[0] < start:
         raise click.UsageError(
             f"--from {days[0]} lies before the first partition, {start}; for earlier days set WEB_START_DATE"
         )
+
+
+def _require_raw_rows(warehouse: Warehouse, days: tuple[date, date]) -> None:
+    """Where they are gone, aggregates stay as they are."""
+    floor = read_progress(warehouse).raw_floor
+    first_day = floor.astimezone(UTC).date() if floor else days[0]
+    if days[1] < first_day:
+        raise click.UsageError(
+            f"--to {days[1]} lies before {first_day}, where raw rows are gone (WEB_RETENTION_DAYS): nothing can be "
+            "computed there, and aggregates stay as they are; give a later day"
+        )
+    if days[0] < first_day:
+        say(f"raw rows from before {first_day} are gone: aggregates of the days before it stay as they are")
 
 
 def _run(

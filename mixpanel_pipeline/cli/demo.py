@@ -89,11 +89,11 @@ FIGURES = {
     "second_snapshot_seconds": "seconds for the second snapshot",
     "web_days": "days of web traffic",
     "web_rows": "web events, page views, clicks and sessions in them",
-    "web_aggregate_rows": "rows of the hourly and daily aggregates",
+    "web_aggregate_rows": "rows of the aggregates of events and of cards",
     "web_seconds": "seconds to aggregate them, in two runs",
     "web_late_rows": "web rows that then came late",
     "web_late_hours": "hours that were aggregated again because of them",
     "web_late_days": "days that were",
-    "web_late_rows_written": "rows of the aggregates of events that changed",
+    "web_late_rows_written": "rows of the aggregates that changed",
     "web_late_seconds": "seconds for that",
 }

@@ -31,7 +31,7 @@ class RunClaims:
                 self._end(run_id, interrupted=interrupted)  # an interrupted run keeps its place in the pool otherwise
 
     def claim(self, run_id: str) -> None:
-        """This process executes the run."""
+        """This process executes the run, which need not be created yet."""
         if run_id not in self._files:
             file = (self._directory / run_id).open("w")
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -60,7 +60,10 @@ class SyncRuns:
         all the same."""
         report, started = SyncReport("incremental"), time.monotonic()
         say("asking Mixpanel which past days received late events ...")
-        swept = launch_job(self.instance, late_event_sweep_job.name, on_event=self._followed(lambda _day: None))
+        swept = launch_job(
+            self.instance, late_event_sweep_job.name,
+            on_event=self._followed(lambda _day: None), on_run=self.claims.claim,
+        )  # fmt: skip
         self.interruption.end_if_noticed()
         report.add(swept, "late event sweep")
         plan = self._plan()
@@ -85,13 +88,16 @@ class SyncRuns:
         self._run_days(report, SyncPlan(days, {}, first_sync=False))
         say("computing all totals again from the lake ...")
         corrected: dict[str, int] = {}
-        replaced = launch_job(self.instance, replace_totals_job.name, on_event=self._corrections(corrected))
+        replaced = launch_job(
+            self.instance, replace_totals_job.name,
+            on_event=self._corrections(corrected), on_run=self.claims.claim,
+        )  # fmt: skip
         self.interruption.end_if_noticed()
         report.add(replaced, "REPLACE")
         report.corrected = corrected
         if replaced.success:
             say("checking ...")
-            checked = launch_checks(self.instance, self._followed(lambda _day: None))
+            checked = launch_checks(self.instance, self._followed(lambda _day: None), on_run=self.claims.claim)
             self.interruption.end_if_noticed()
             report.add(checked, "checks")
         return _timed(report, started)
@@ -103,7 +109,7 @@ class SyncRuns:
         found: list[dg.AssetMaterialization] = []
         result = launch_job(
             self.instance, subscriber_profiles_job.name, profiles_config(all_deleted=all_deleted),
-            on_event=self._snapshots(found),
+            on_event=self._snapshots(found), on_run=self.claims.claim,
         )  # fmt: skip
         self.interruption.end_if_noticed()
         run = RunOutcome(result.run_id, "profiles", result.success, result.failed_checks, result.error)
@@ -127,8 +133,9 @@ class SyncRuns:
                 what = str(first) if first == last else f"{first} to {last}"
                 say(f"Dagster run of {what} ({count((last - first).days + 1, 'day')}) ...")
                 result = launch_days(
-                    self.instance, first, last, report.mode, self._followed(tick), checks=report.mode != "full"
-                )
+                    self.instance, first, last, report.mode, self._followed(tick),
+                    on_run=self.claims.claim, checks=report.mode != "full",
+                )  # fmt: skip
                 self.interruption.end_if_noticed()
                 report.add(result, what, fresh=report.mode != "backfill" and last == plan.days[-1])
         report.days = day_outcomes(self.warehouse, mark, plan.days)
@@ -136,9 +143,8 @@ class SyncRuns:
         report.not_reached = [day for day in plan.days if day not in reached]
 
     def _watch(self, entry: dg.EventLogEntry) -> None:
-        """The run is this process's. When a signal fails its step it is being canceled: Dagster then ends it as a run
-        that a person ended, which is no failure."""
-        self.claims.claim(entry.run_id)
+        """When a signal fails a step of the run it is being canceled: Dagster then ends it as a run that a person
+        ended, which is no failure."""
         event = entry.dagster_event
         if event is None or not event.is_step_failure or not self.interruption.noticed():
             return

@@ -26,7 +26,10 @@ def up(host: str, port: int, as_json: bool) -> None:
     settings = load_settings()
     if not port_is_free(host, port):
         raise click.UsageError(f"port {port} on {host} is taken; give another one with --port")
-    require_credentials(settings)  # now, not by the first run at night
+    if settings.uses_mixpanel:
+        require_credentials(settings)  # now, not by the first run at night
+    else:
+        say("no MIXPANEL_PROJECT_ID, _USERNAME and _SECRET are set: web events are aggregated, nothing is synchronized")
     with used_warehouse(settings) as warehouse:
         say(f"database {describe(warehouse.url)}")
         bring_up_to_date(warehouse)

@@ -88,7 +88,9 @@ def run_checks(settings: Settings, warehouse: Warehouse, days: tuple[date, date]
             set_based_equals_loop: lambda: set_based_equals_loop(warehouse),
             partitions_follow_settings: lambda: partitions_follow_settings(warehouse, build_recipe(settings)),
             no_missing_partitions: lambda: no_missing_partitions(warehouse, calendar, now),
-            watermark_advances: lambda: watermark_advances(warehouse, calendar, now, settings.watermark_hours_warning),
+            watermark_advances: lambda: watermark_advances(
+                warehouse, calendar, now, settings.watermark_hours_warning, has_account=settings.uses_mixpanel
+            ),
             sync_is_incremental: lambda: sync_is_incremental(
                 warehouse, settings.sync_events_warning, settings.sync_seconds_warning
             ),

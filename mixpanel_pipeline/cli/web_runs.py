@@ -109,21 +109,22 @@ class WebRuns:
         say(f"Dagster run of {job} over {what} ...")
         materialized: list[dg.AssetMaterialization] = []
         result = launch_web(
-            self.runs.instance, job, first, last, everything=everything, on_event=self._collected(materialized)
-        )
+            self.runs.instance, job, first, last, everything=everything,
+            on_event=_collected(materialized), on_run=self.runs.claims.claim,
+        )  # fmt: skip
         self.runs.interruption.end_if_noticed()
         report.runs.append(
             RunOutcome(result.run_id, f"{job} {what}", result.success, result.failed_checks, result.error)
         )
         report.assets += _outcomes(materialized, keys)
 
-    def _collected(self, into: list[dg.AssetMaterialization]) -> OnEvent:
-        def on_event(entry: dg.EventLogEntry) -> None:
-            self.runs.claims.claim(entry.run_id)
-            if entry.asset_materialization:
-                into.append(entry.asset_materialization)
 
-        return on_event
+def _collected(into: list[dg.AssetMaterialization]) -> OnEvent:
+    def on_event(entry: dg.EventLogEntry) -> None:
+        if entry.asset_materialization:
+            into.append(entry.asset_materialization)
+
+    return on_event
 
 
 def _outcomes(materialized: list[dg.AssetMaterialization], asked_for: tuple[str, str]) -> Iterable[AssetOutcome]:

@@ -10,6 +10,7 @@ from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.web.progress import read_progress, table_sizes
 
 TABLES_SHOWN = 10
+REACHED = {"hours_until": "by hour", "days_until": "by day", "cards_until": "by day and card"}
 
 
 def web_status(warehouse: Warehouse) -> dict[str, Any]:
@@ -25,7 +26,8 @@ def show_web_status(console: Console, found: dict[str, Any]) -> None:
     if not found["in_use"]:
         console.print("no web events yet")
         return
-    console.print(f"web events are aggregated by hour until {_moment(found['hours_until'])}, {_of_days(found)}")
+    reached = [f"{what} until {_moment(found[name])}" for name, what in REACHED.items() if found[name]]
+    console.print(f"web events are aggregated {', '.join(reached)}" if reached else "no web events are aggregated yet")
     if found["marks_waiting"]:
         console.print(f"{count(found['marks_waiting'], 'mark')} waiting for aggregation, taken by the next run")
     if found["refused_rows"]:
@@ -36,15 +38,15 @@ def show_web_status(console: Console, found: dict[str, Any]) -> None:
     console.print()
     columns = ("table", "size", "rows (estimated)", "partitions")
     rows = [
-        (size["tablename"], size["size"], size["estimated_rows"], size["partitions"] or None)
+        (size["tablename"], size["size"], _rows(size), size["partitions"] or None)
         for size in found["tables"][:TABLES_SHOWN]
     ]
     console.print(table(columns, rows, "Web analytics: the largest tables"))
 
 
-def _of_days(found: dict[str, Any]) -> str:
-    return f"by day until {_moment(found['days_until'])} (cards: {_moment(found['cards_until'])})"
+def _rows(size: dict[str, Any]) -> Any:
+    return "unknown" if size["estimated_rows"] is None else size["estimated_rows"]
 
 
 def _moment(value: Any) -> str:
-    return f"{text_of(value)} UTC" if value else "never"
+    return f"{text_of(value)} UTC"

@@ -114,8 +114,11 @@ def _matches_mixpanel(pipeline: Pipeline, days: Days) -> Verdict:
 
 
 def _watermark_advances(pipeline: Pipeline) -> Verdict:
-    hours = pipeline.settings.watermark_hours_warning
-    return watermark_advances(pipeline.warehouse, pipeline.calendar, pipeline.now(), hours)
+    settings = pipeline.settings
+    return watermark_advances(
+        pipeline.warehouse, pipeline.calendar, pipeline.now(), settings.watermark_hours_warning,
+        has_account=settings.uses_mixpanel,
+    )  # fmt: skip
 
 
 def _sync_is_incremental(pipeline: Pipeline) -> Verdict:

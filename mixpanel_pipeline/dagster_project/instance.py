@@ -30,11 +30,20 @@ TERMINAL_IS_THE_PERSONS = {
 }
 
 STORAGE = """
-storage:
-  postgres:
-    # Names psycopg2 (postgresql+psycopg2://): with SQLAlchemy 2.1 a bare postgresql:// is psycopg 3, on which every
-    # run dies (syntax error at or near "$1"). It is in the environment because it holds the password.
-    postgres_url: {env: DAGSTER_POSTGRES_URL}
+# The address names psycopg2 (postgresql+psycopg2://): with SQLAlchemy 2.1 a bare postgresql:// is psycopg 3, on which
+# every run dies (syntax error at or near "$1"). It is in the environment because it holds the password.
+run_storage:
+  module: dagster_postgres
+  class: PostgresRunStorage
+  config: &postgres {postgres_url: {env: DAGSTER_POSTGRES_URL}}
+event_log_storage:
+  module: mixpanel_pipeline.dagster_project.event_storage
+  class: EventStorage
+  config: *postgres
+schedule_storage:
+  module: dagster_postgres
+  class: PostgresScheduleStorage
+  config: *postgres
 """
 
 
@@ -58,7 +67,8 @@ def prepare_dagster_home(settings: Settings, warehouse_url: str) -> dict[str, st
         "DAGSTER_DISABLE_TELEMETRY": "1",
         # Else a backfill fails for good when the daemon looks while the code server restarts (seen).
         "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
-        # 90 days of hours are 2,160 materializations, of which each alone would cost two connections and a commit.
+        # 90 days of hours are 2,160 materializations, planned and done, of which each alone would cost two connections
+        # and a commit (event_storage.py).
         "DAGSTER_EVENT_BATCH_SIZE": "500",
     }
     with Warehouse(warehouse_url).connect(autocommit=True) as connection:

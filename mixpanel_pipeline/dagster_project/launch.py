@@ -14,6 +14,7 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.utils import make_new_run_id
 
 from mixpanel_pipeline.dagster_project.asset_specs import WATERMARKS
 from mixpanel_pipeline.dagster_project.assets import OP_NAME
@@ -28,6 +29,7 @@ LOCATION_NAME = "mixpanel_pipeline"
 REPOSITORY_NAME = "__repository__"
 
 OnEvent = Callable[[dg.EventLogEntry], None]
+OnRun = Callable[[str], None]
 
 # What a person at a terminal hears comes through `on_event` and the result; Dagster's own lines are in the UI.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -56,11 +58,13 @@ def launch_days(
     mode: str = "backfill",
     on_event: OnEvent | None = None,
     *,
+    on_run: OnRun | None = None,
     checks: bool = True,
 ) -> LaunchResult:
     """Materializes a range of days, both included, with all checks or with none, as one run in this process.
 
-    `on_event` gets every event and log line of the run as it happens; `finished_day` tells which end a day.
+    `on_run` gets the run's id before there is a run, `on_event` every event and log line of it as it happens;
+    `finished_day` tells which end a day.
 
     Raises:
         LaunchError: a day lies before the start date or is not over yet.
@@ -75,14 +79,16 @@ def launch_days(
             f"{last} (yesterday)"
         )
     steps = None if checks else [OP_NAME]
-    return _execute(instance, job, range_tags(from_day, to_day), mode_config(mode), on_event, steps)
+    return _execute(instance, job, range_tags(from_day, to_day), mode_config(mode), on_event, on_run, steps)
 
 
-def launch_checks(instance: dg.DagsterInstance, on_event: OnEvent | None = None) -> LaunchResult:
+def launch_checks(
+    instance: dg.DagsterInstance, on_event: OnEvent | None = None, *, on_run: OnRun | None = None
+) -> LaunchResult:
     """The checks of `launch_days` alone, over all days."""
     job = _job(SYNC_JOB)
     steps = [node.name for node in job.get_definition().nodes if node.name != OP_NAME]
-    return _execute(instance, job, {}, {}, on_event, steps)
+    return _execute(instance, job, {}, {}, on_event, on_run, steps)
 
 
 def launch_web(
@@ -93,10 +99,11 @@ def launch_web(
     *,
     everything: bool,
     on_event: OnEvent | None = None,
+    on_run: OnRun | None = None,
 ) -> LaunchResult:
     """Aggregates a range of hours or days, both included, as one run of a web job in this process."""
     config = web_config(job_name, everything=everything)
-    return _execute(instance, _job(job_name), web_range_tags(first, last), config, on_event)
+    return _execute(instance, _job(job_name), web_range_tags(first, last), config, on_event, on_run)
 
 
 def launch_job(
@@ -104,9 +111,11 @@ def launch_job(
     job_name: str,
     run_config: Mapping[str, object] | None = None,
     on_event: OnEvent | None = None,
+    *,
+    on_run: OnRun | None = None,
 ) -> LaunchResult:
     """Runs a job of the project in this process (names: dagster_project/jobs.py)."""
-    return _execute(instance, _job(job_name), {}, run_config or {}, on_event)
+    return _execute(instance, _job(job_name), {}, run_config or {}, on_event, on_run)
 
 
 def finished_day(entry: dg.EventLogEntry) -> date | None:
@@ -127,14 +136,20 @@ def _execute(
     tags: dict[str, str],
     run_config: Mapping[str, object],
     on_event: OnEvent | None,
+    on_run: OnRun | None,
     steps: list[str] | None = None,
 ) -> LaunchResult:
     config = {**run_config, **QUIET}
     # Whoever launched it sees it fail; the daemon need not try it again behind their back.
     tags = {**tags, MAX_RETRIES_TAG: "0"}
+    # Before the run: a command that is ended while Dagster creates it has to know which run to end.
+    run_id = make_new_run_id()
+    if on_run:
+        on_run(run_id)
     run = instance.create_run_for_job(
         job.get_definition(),
         create_execution_plan(job, config, steps, instance_ref=instance.get_ref(), tags=tags),
+        run_id=run_id,
         run_config=config,
         tags=tags,
         remote_job_origin=_remote_origin(job.job_name),
@@ -142,14 +157,14 @@ def _execute(
     )
     # Days are logged by the op as they commit, which the iterator below yields only at the op's end, if at all.
     summary = _Summary()
-    instance.add_event_listener(run.run_id, summary.add)
+    instance.add_event_listener(run_id, summary.add)
     if on_event:
-        instance.add_event_listener(run.run_id, on_event)
+        instance.add_event_listener(run_id, on_event)
     for _ in execute_run_iterator(job, run, instance):
         pass
-    finished = instance.get_run_by_id(run.run_id)
+    finished = instance.get_run_by_id(run_id)
     success = finished is not None and finished.is_success
-    return LaunchResult(run.run_id, success, sorted(summary.days), summary.failed_checks, summary.error)
+    return LaunchResult(run_id, success, sorted(summary.days), summary.failed_checks, summary.error)
 
 
 def _remote_origin(job_name: str) -> RemoteJobOrigin:

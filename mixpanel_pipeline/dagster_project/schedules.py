@@ -16,6 +16,7 @@ from mixpanel_pipeline.lake.calendar import day_ranges
 from mixpanel_pipeline.subscribers.plan import plan_incremental
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
+NO_ACCOUNT = "no Mixpanel account is set (MIXPANEL_PROJECT_ID, MIXPANEL_USERNAME, MIXPANEL_SECRET)"
 
 
 @dg.schedule(
@@ -28,6 +29,8 @@ def mixpanel_sync_schedule(
 ) -> list[dg.RunRequest] | dg.SkipReason:
     tick = context.scheduled_execution_time
     settings = pipeline.settings
+    if not settings.uses_mixpanel:
+        return dg.SkipReason(NO_ACCOUNT)
     with pipeline.warehouse.connect() as connection:
         plan = plan_incremental(
             connection, pipeline.calendar, now=tick, start=settings.start_date,
@@ -43,21 +46,32 @@ def mixpanel_sync_schedule(
     ]  # fmt: skip
 
 
-def job_schedule(job_name: str, cron: str, why: str) -> dg.ScheduleDefinition:
-    """Runs a job as it is."""
-    return dg.ScheduleDefinition(
+def job_schedule(job_name: str, cron: str, why: str, *, needs_account: bool = False) -> dg.ScheduleDefinition:
+    """Runs a job as it is; one that needs a Mixpanel account only where there is one."""
+
+    @dg.schedule(
         name=f"{job_name.removesuffix('_job')}_schedule", job_name=job_name, description=why,
         cron_schedule=cron, execution_timezone="UTC", default_status=RUNNING,
     )  # fmt: skip
+    def schedule(pipeline: dg.ResourceParam[Pipeline]) -> dg.RunRequest | dg.SkipReason:
+        if needs_account and not pipeline.settings.uses_mixpanel:
+            return dg.SkipReason(NO_ACCOUNT)
+        return dg.RunRequest()
+
+    return schedule
 
 
 SCHEDULES = [
     mixpanel_sync_schedule,
     job_schedule(
-        late_event_sweep_job.name, "35 * * * *", "Hourly, away from the full hour when everybody asks Mixpanel."
+        late_event_sweep_job.name, "35 * * * *", "Hourly, away from the full hour when everybody asks Mixpanel.",
+        needs_account=True,
     ),
-    job_schedule(subscriber_profiles_job.name, "30 2 * * *", "Daily, after the sync: one snapshot of all profiles."),
-    job_schedule(lake_garbage_job.name, "20 3 * * *", "Daily, after the sync."),
+    job_schedule(
+        subscriber_profiles_job.name, "30 2 * * *", "Daily, after the sync: one snapshot of all profiles.",
+        needs_account=True,
+    ),
+    job_schedule(lake_garbage_job.name, "20 3 * * *", "Daily, after the sync.", needs_account=True),
     job_schedule(purge_history_job.name, "40 3 * * *", "Daily, after the sync."),
     job_schedule(reconciliation_job.name, "0 4 * * *", "Daily, after the sync: every check over all days."),
-]
+]  # fmt: skip

@@ -1,6 +1,7 @@
 """The web aggregates: hours of events, days of events, and the daily tables of cards."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from mixpanel_pipeline.dagster_project.failures import described_failures, tried
 from mixpanel_pipeline.dagster_project.previews import table
 from mixpanel_pipeline.dagster_project.resources import Pipeline
 from mixpanel_pipeline.dagster_project.web_specs import CARD_KEYS, DAILY, HOURLY, card_specs, daily_spec, hourly_spec
+from mixpanel_pipeline.web.aggregation import Aggregated
 from mixpanel_pipeline.web.marks import HOUR, start_of
 from mixpanel_pipeline.web.refresh import CARDS, DAYS, HOURS, BucketFigures, Refreshed, refresh
 
@@ -70,7 +72,9 @@ def web_aggregates(
             waiting = refresh(pipeline.warehouse, HOURS, [], everything=False)
             done = refresh(pipeline.warehouse, DAYS, _days(context), everything=config.everything)
         _report(context, pipeline, [HOURLY], waiting)
-        _report(context, pipeline, [DAILY], done)
+        # Rows are refused with their hours, of which none may be reported.
+        refused = Aggregated(rows_refused=waiting.aggregated.rows_refused)
+        _report(context, pipeline, [DAILY], replace(done, aggregated=done.aggregated + refused))
 
     @dg.multi_asset(
         name=CARD_DAYS_OP, specs=card_specs(), partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run(),
@@ -97,8 +101,9 @@ def _report(
     """Metadata of each partition asked for, and a materialization of each other one that was computed again."""
     others = [bucket for bucket in done.others if _is_partition(bucket, pipeline)]
     context.log.info(
-        f"{done.marks_taken} marks, {done.aggregated.buckets} buckets, {done.aggregated.rows_written} rows written in "
-        f"{done.seconds:.2f} s; late rows came to {', '.join(map(partition_key, others)) or 'no other partition'}"
+        f"{done.aggregated.marks_taken} marks, {done.aggregated.buckets} buckets, {done.aggregated.rows_written} rows "
+        f"written in {done.seconds:.2f} s; late rows came to "
+        f"{', '.join(map(partition_key, others)) or 'no other partition'}"
     )
     for key in keys:
         of_table = key.to_user_string()
@@ -144,7 +149,7 @@ def _run_metadata(done: Refreshed[Any], of_table: str, others: int) -> dict[str,
     counted = sum(figures.counted for (name, _), figures in done.figures.items() if name == of_table)
     return {
         "run_buckets": done.aggregated.buckets,
-        "run_marks_taken": done.marks_taken,
+        "run_marks_taken": done.aggregated.marks_taken,
         "run_rows_written": done.aggregated.rows_written,
         "run_rows_deleted": done.rows_deleted,
         "run_rows_refused": done.aggregated.rows_refused,

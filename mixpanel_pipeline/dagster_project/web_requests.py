@@ -21,6 +21,7 @@ KEYS_OF = {WEB_HOURLY_JOB: {HOURLY}, WEB_DAILY_JOB: {DAILY, *CARD_KEYS}}
 
 # After so many failures in a row somebody must look, and the alerts have said so.
 PAUSE_AFTER_MANY = timedelta(days=1)
+BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 def web_config(job: str, *, everything: bool) -> dict:
@@ -44,18 +45,26 @@ def web_request(
 def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
     """Whether a run that takes these marks is running or waits to, whoever launched it."""
     runs = instance.get_runs(dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES)))
-    return any(run.job_name == job or KEYS_OF[job] & set(run.asset_selection or ()) for run in runs)
+    return any(_takes_marks(run, job) for run in runs)
 
 
-def rests_until(instance: dg.DagsterInstance, reason: str) -> datetime | None:
-    """When a run for this reason is worth it again, after the failures since it last succeeded."""
+def rests_until(instance: dg.DagsterInstance, job: str, reason: str) -> datetime | None:
+    """When a run of the job for this reason is worth it again, after its failures since any run took these marks."""
     records = instance.get_run_records(dg.RunsFilter(tags={REASON_TAG: reason}), limit=MOST_ATTEMPTS)
-    failures = 0
-    for record in records:
-        if record.dagster_run.is_success:
-            break
-        failures += 1
-    if not failures or not records[0].end_time:
+    ends = [_ended(record) for record in records if record.end_time and not record.dagster_run.is_success]
+    if not ends:
         return None
-    pause = PAUSE_AFTER_MANY if failures == MOST_ATTEMPTS else PAUSE_AFTER_FAILURE
-    return datetime.fromtimestamp(records[0].end_time, UTC) + pause
+    success = dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=min(ends))
+    taken = [_ended(record) for record in instance.get_run_records(success) if _takes_marks(record.dagster_run, job)]
+    failures = [end for end in ends if end > max(taken, default=BEFORE_ALL)]
+    if not failures:
+        return None
+    return max(failures) + (PAUSE_AFTER_MANY if len(failures) == MOST_ATTEMPTS else PAUSE_AFTER_FAILURE)
+
+
+def _ended(record: dg.RunRecord) -> datetime:
+    return datetime.fromtimestamp(record.end_time, UTC) if record.end_time else BEFORE_ALL
+
+
+def _takes_marks(run: dg.DagsterRun, job: str) -> bool:
+    return run.job_name == job or bool(KEYS_OF[job] & set(run.asset_selection or ()))

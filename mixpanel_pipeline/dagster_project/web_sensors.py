@@ -41,9 +41,12 @@ def dirty_buckets_sensor(
         _ask(context, now, WEB_HOURLY_JOB, hours, HOUR),
     ]
     requests = [answer for answer in asked if isinstance(answer, dg.RunRequest)]
-    if requests:
-        return dg.SensorResult(run_requests=requests)
-    return dg.SkipReason("; ".join(answer for answer in asked if isinstance(answer, str)) or "no late rows")
+    not_now = "; ".join(answer for answer in asked if isinstance(answer, str))
+    if not requests:
+        return dg.SkipReason(not_now or "no late rows")
+    if not_now:
+        context.log.info(not_now)  # a tick that asks for a run shows no reason for another that it does not ask for
+    return dg.SensorResult(run_requests=requests)
 
 
 WEB_SENSORS = [dirty_buckets_sensor]
@@ -57,10 +60,11 @@ def _ask(
         return None
     first, last = ranges_of(buckets, step)[0]
     reason = f"{context.sensor_name} {job}"
-    what = f"late rows in {len(buckets)} partitions from {partition_key(buckets[0])} on"
+    number = "1 partition," if len(buckets) == 1 else f"{len(buckets)} partitions from"
+    what = f"late rows in {number} {partition_key(buckets[0])}"
     if is_under_way(context.instance, job):
         return f"{what}: a run of {job} is under way"
-    rests = rests_until(context.instance, reason)
+    rests = rests_until(context.instance, job, reason)
     if rests and now < rests:
         return f"{what}: {job} failed, not again before {rests:%Y-%m-%d %H:%M} UTC"
     return web_request(job, first, last, reason=reason)

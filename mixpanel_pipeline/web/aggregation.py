@@ -14,18 +14,20 @@ MARKS_AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class Aggregated:
-    """What a run did: buckets computed again, rows that had to be written or removed, late rows that were refused
-    because their time lies behind the raw floor."""
+    """What a run did: marks taken, buckets computed again, rows that had to be written or removed, late rows that were
+    refused because their time lies behind the raw floor."""
 
     buckets: int = 0
     rows_written: int = 0
     rows_refused: int = 0
+    marks_taken: int = 0
 
     def __add__(self, other: "Aggregated") -> "Aggregated":
         return Aggregated(
             self.buckets + other.buckets,
             self.rows_written + other.rows_written,
             self.rows_refused + other.rows_refused,
+            self.marks_taken + other.marks_taken,
         )
 
 
@@ -87,6 +89,6 @@ def _take_marks(warehouse: Warehouse, query: LiteralString, marks_at_once: int) 
     while True:
         with warehouse.connect() as connection:
             taken, *counts = connection.execute(query, [marks_at_once]).fetchone() or (0, 0, 0, 0)
-        total += Aggregated(*counts)
+        total += Aggregated(*counts, marks_taken=taken)
         if taken < marks_at_once:
             return total

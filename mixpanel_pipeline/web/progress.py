@@ -42,20 +42,18 @@ def read_progress(warehouse: Warehouse) -> Progress:
 
 @dataclass(frozen=True)
 class TableSize:
-    """The room that a table takes, with its partitions and indexes."""
+    """The room that a table takes, with its partitions and indexes. `estimated_rows` is None until Postgres analyzed
+    it."""
 
     tablename: str
     size: str
     bytes: int
-    estimated_rows: int
+    estimated_rows: int | None
     partitions: int
 
 
 def table_sizes(warehouse: Warehouse) -> list[TableSize]:
     """Of the web tables, largest first."""
     with warehouse.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(
-            "select tablename, size, bytes, coalesce(estimated_rows, 0) as estimated_rows, partitions "
-            "from analytics_table_sizes order by bytes desc"
-        ).fetchall()
+        rows = cursor.execute(read_sql("web/table_sizes.sql")).fetchall()
     return [TableSize(**row) for row in rows]

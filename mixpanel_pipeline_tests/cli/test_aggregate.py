@@ -1,5 +1,6 @@
 """`aggregate` end to end, and what `status` and `verify` say of web analytics: real processes, Dagster's instance."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import psycopg
 import pytest
 
 from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.web.marks import start_of
 from mixpanel_pipeline_tests.cli.conftest import Run
 from mixpanel_pipeline_tests.cli.test_sync import result_of
 from mixpanel_pipeline_tests.web import site
@@ -33,7 +35,8 @@ def test_what_is_due_then_late_rows_then_days_again(run: Run, database_url: str)
         for kind in ("events", "clicks"):
             site.copy(connection, kind, rows[kind])
     shown = run("status").stdout
-    assert "web events are aggregated by hour until never" in shown
+    assert "no web events are aggregated yet" in shown
+    assert re.search(r"analytics_clicks .* unknown", shown)
     assert "3 marks waiting for aggregation" in shown
 
     first = result_of(run("aggregate", "--json"))
@@ -75,15 +78,33 @@ def test_what_is_due_then_late_rows_then_days_again(run: Run, database_url: str)
     assert dict(jobs) == {"web_hourly_job": 3, "web_daily_job": 2}
 
 
+def test_behind_the_raw_floor_nothing_can_be_computed(run: Run, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("update analytics_retention set raw_floor = %s", [start_of(YESTERDAY)])
+        site.insert(connection, "events", [site.event(site.at(89))])
+    finished = run("aggregate", "--from", str(FIRST), "--to", str(FIRST))
+    assert finished.returncode == 2
+    assert f"--to {FIRST} lies before {YESTERDAY}, where raw rows are gone" in finished.stderr
+    finished = run("aggregate", "--daily", "--from", str(FIRST), "--to", str(YESTERDAY), "--json")
+    assert f"raw rows from before {YESTERDAY} are gone" in finished.stderr
+    assert of_assets(result_of(finished), "rows_refused")["analytics_events_daily_agg"] == (1,)
+
+
 def test_without_web_events_it_says_so(run: Run) -> None:
     assert "no web events yet" in run("status").stdout
     assert result_of(run("aggregate", "--daily", "--json"))["succeeded"]
+    checks = {check["check"]: check["passed"] for check in result_of(run("verify", "--json"))["checks"]}
+    assert checks["hourly_is_fresh"]
+    assert checks["watermark_advances"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["--from", str(FIRST), "--to", str(TODAY)], f"{TODAY} is not over yet; give an earlier day, or leave out"),
+        (
+            ["--from", str(FIRST), "--to", str(TODAY)],
+            f"{TODAY} is not over yet; give an earlier day, or only the hours that are over, with --hourly",
+        ),
         (["--hourly", "--from", str(FIRST), "--to", str(TODAY + timedelta(days=1))], "is not over yet"),
         (["--from", str(FIRST - timedelta(days=1)), "--to", str(YESTERDAY)], "for earlier days set WEB_START_DATE"),
         (["--from", str(FIRST)], "--from and --to go together"),

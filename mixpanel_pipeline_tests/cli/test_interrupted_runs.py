@@ -24,8 +24,10 @@ def interrupted(
     environment: dict[str, str],
     directory: Path,
     ready: Callable[[], bool] = lambda: True,
+    then: Callable[[], object] = lambda: None,
 ) -> tuple[int, str]:
-    """Sends the signal once the command said that and all is `ready`; its exit code, and what it said afterwards."""
+    """Sends the signal once the command said that and all is `ready`; its exit code, and what it said afterwards.
+    `then` comes after the signal."""
     with subprocess.Popen(
         [*PROGRAM, command], env=environment, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -36,8 +38,23 @@ def interrupted(
         while not ready() and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(number)
+        then()
         _, rest = process.communicate(timeout=END_SECONDS)
         return process.returncode, rest
+
+
+def test_a_run_that_is_being_created(run: Run, environment: dict[str, str], database_url: str, tmp_path: Path) -> None:
+    assert run("aggregate", "--daily").returncode == 0
+    with psycopg.connect(database_url) as connection:
+        # What the run plans cannot be stored, so its creation does not end.
+        connection.execute("lock table dagster.event_logs in exclusive mode")
+        code, said = interrupted(
+            "aggregate", "Dagster run of web_hourly_job", signal.SIGINT, environment, tmp_path,
+            lambda: "web_hourly_job" in runs_of(database_url), connection.rollback,
+        )  # fmt: skip
+    assert (code, said.splitlines()[-1]) == (130, "interrupted")
+    assert runs_of(database_url) == {"web_daily_job": "SUCCESS", "web_hourly_job": "CANCELED"}
+    assert not list(Path(environment["PIPELINE_HOME"]).glob("dagster/runs-of-commands/*"))
 
 
 def runs_of(database_url: str) -> dict[str, str]:

@@ -46,6 +46,14 @@ def first_line(process: subprocess.Popen[str]) -> dict[str, Any]:
     return json.loads(process.stdout.readline())
 
 
+def test_up_without_a_mixpanel_account_serves_web_analytics(environment: dict[str, str], tmp_path: Path) -> None:
+    with started(environment, tmp_path, "up", "--port", str(free_port("127.0.0.1")), "--json") as process:
+        assert requests.get(f"{first_line(process)['dagster']}/server_info", timeout=30).ok
+        process.send_signal(signal.SIGINT)
+        assert process.wait(END_SECONDS) == 0
+    assert "web events are aggregated, nothing is synchronized" in (tmp_path / "stderr").read_text()
+
+
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_up_serves_until_a_signal(environment: dict[str, str], tmp_path: Path, number: signal.Signals) -> None:

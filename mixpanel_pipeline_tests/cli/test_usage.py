@@ -74,9 +74,9 @@ def test_bad_settings(run: Run, settings: dict[str, str], line: str) -> None:
     assert "hunter2" not in finished.stdout + finished.stderr
 
 
-@pytest.mark.parametrize("command", ["sync", "up"])
-def test_without_credentials_nothing_is_begun(run: Run, tmp_path: Path, command: str) -> None:
-    finished = run(command)
+@pytest.mark.parametrize(("command", "account"), [("sync", {}), ("up", {"MIXPANEL_SECRET": "x"})])
+def test_without_credentials_nothing_is_begun(run: Run, tmp_path: Path, command: str, account: dict[str, str]) -> None:
+    finished = run(command, **account)
     assert finished.returncode == 2
     assert finished.stderr.startswith("MIXPANEL_PROJECT_ID: not set")
     assert not (tmp_path / "home").exists()

@@ -161,7 +161,8 @@ def test_no_day_looks_out_of_date_because_of_a_snapshot(dagster: Dagster, projec
 
 def test_the_schedule_asks_for_a_snapshot(dagster: Dagster):
     schedule = dagster.definitions.resolve_schedule_def("subscriber_profiles_schedule")
-    tick = schedule.evaluate_tick(dg.build_schedule_context(instance=dagster.instance))
+    context = dg.build_schedule_context(instance=dagster.instance, resources={"pipeline": dagster.pipeline})
+    tick = schedule.evaluate_tick(context)
     (request,) = tick.run_requests or []
     assert dagster.run(schedule.job_name, dict(request.run_config)).success
     assert newest(dagster)["people"] == 3

@@ -54,6 +54,32 @@ def in_two_hours() -> datetime:
     return utc_now() + timedelta(hours=2)
 
 
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [
+        ("mixpanel_sync_schedule", False),
+        ("late_event_sweep_schedule", False),
+        ("subscriber_profiles_schedule", False),
+        ("lake_garbage_schedule", False),
+        ("purge_history_schedule", True),
+        ("reconciliation_schedule", True),
+        ("web_hourly_schedule", True),
+        ("web_partitions_schedule", True),
+    ],
+)
+def test_without_an_account_what_needs_one_does_not_run(dagster: Dagster, name: str, runs: bool):
+    nothing: dict[str, Any] = {"mixpanel_project_id": None, "mixpanel_username": None, "mixpanel_secret": None}
+    without = dagster.pipeline.settings.model_copy(update=nothing)
+    for settings, expected in ((dagster.pipeline.settings, True), (without, runs)):
+        dagster.pipeline.settings = settings
+        context = dg.build_schedule_context(
+            instance=dagster.instance, scheduled_execution_time=TICK, resources={"pipeline": dagster.pipeline}
+        )
+        tick = dagster.definitions.resolve_schedule_def(name).evaluate_tick(context)
+        assert bool(tick.run_requests) == expected
+        assert expected or "no Mixpanel account is set" in (tick.skip_message or "")
+
+
 def test_the_first_sync_is_the_window_in_one_run(dagster: Dagster):
     dagster.pipeline.settings = dagster.pipeline.settings.model_copy(update={"sync_window_days": 7})
     (request,) = schedule_requests(dagster)

@@ -72,6 +72,14 @@ def test_hourly_is_fresh(web: Dagster):
     assert severity(check(web, "hourly_is_fresh")) == dg.AssetCheckSeverity.ERROR
 
 
+def test_who_never_had_web_events_has_nothing_stale(web: Dagster):
+    aggregate(web)
+    web.pipeline.now = lambda: utc_now() + timedelta(days=9)
+    assert words(check(web, "hourly_is_fresh")) == "no web events yet"
+    insert(web, {"events": [site.event(site.at(91, 0))]})
+    assert not check(web, "hourly_is_fresh").passed
+
+
 def test_rows_that_nobody_aggregated_are_not_fresh(web: Dagster):
     insert(web, {"events": [site.event(site.at(91, 0))]})
     web.pipeline.now = lambda: site.at(91, 2)
@@ -135,7 +143,40 @@ def test_a_truncate_is_found_and_shown_by_examples(web: Dagster):
     web.write("truncate analytics_events")
     failed = check(web, "hourly_equals_raw")
     assert (failed.metadata["rows_wrong"].value, len(rows_of(failed))) == (120, 20)
-    assert words(failed).startswith(f"120 hourly rows are not what the raw rows say, the first in hour {day_of(0)}")
+    assert words(failed).startswith(f"120 hourly rows are not what the raw rows say, the first on {day_of(0)}")
+    again = f"mixpanel-pipeline aggregate --from {day_of(0)} --to {day_of(29)}`"
+    assert again in str(failed.metadata["fix"].value)
+    daily = check(web, "daily_equals_raw")
+    assert len(rows_of(daily)) == 20
+    assert again in str(daily.metadata["fix"].value)
+
+
+def test_what_to_do_covers_events_and_cards(web: Dagster):
+    insert(web, traffic(30))
+    aggregate(web)
+    web.write(f"update {DAILY} set event_count = 7 where day = '{day_of(20)}'")
+    web.write(f"update {USERS} set page_views = 7 where date in ('{day_of(3)}', '{day_of(25)}')")
+    fix = str(check(web, "daily_equals_raw").metadata["fix"].value)
+    assert f"mixpanel-pipeline aggregate --from {day_of(3)} --to {day_of(25)}`" in fix
+
+
+def test_rows_of_cards_say_what_they_are(web: Dagster):
+    insert(web, traffic(1))
+    aggregate(web)
+    web.write(f"update {USERS} set page_views = 7")
+    web.write("delete from analytics_daily_click_targets")
+    of_card = {"day": str(day_of(0)), "user_code": "c"}
+    assert rows_of(check(web, "daily_equals_raw")) == [
+        of_card | {
+            "part": "click target", "of": "share_code none, contact_id none, click_category other, click_target x",
+            "raw rows say": "clicks 1", "stored": "no row",
+        },
+        of_card | {
+            "part": "user", "of": "",
+            "raw rows say": "page_views 1, clicks 1, sessions_started 1, unique_sessions 1",
+            "stored": "page_views 7, clicks 1, sessions_started 1, unique_sessions 1",
+        },
+    ]  # fmt: skip
 
 
 def test_marks_are_no_difference(web: Dagster):

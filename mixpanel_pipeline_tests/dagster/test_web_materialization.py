@@ -160,6 +160,13 @@ def test_retention_keeps_aggregates_whoever_asks_again_and_refuses_late_rows(web
     site.check_aggregates(web.pipeline.warehouse, rows)
 
 
+def test_a_run_of_days_tells_what_its_hours_refused(web: Dagster):
+    web.write(f"update analytics_retention set raw_floor = '{site.at(28, 0)}'")
+    insert(web, {"events": [site.event(site.at(20))]})
+    run_days(web, YESTERDAY, YESTERDAY)
+    assert metadata(web, DAILY, YESTERDAY)["run_rows_refused"] == 1
+
+
 def test_partitions_are_made_ahead(web: Dagster):
     last = "select max(week_end)::date from analytics_partitions"
     (before,) = web.rows(last)[0]

@@ -189,15 +189,55 @@ def test_a_run_under_way_takes_all_marks_so_none_is_added(web: Dagster):
     assert "is under way" in sensor_tick(web, SENSOR).skip_message
 
 
+def fail(web: Dagster, request: dg.RunRequest) -> None:
+    create_run_for_test(
+        web.instance, job_name=request.job_name or "", tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED
+    )
+    web.instance.report_run_failed(web.instance.get_runs(limit=1)[0])
+
+
+def succeed(web: Dagster, **run: Any) -> None:
+    """A run that somebody else launched."""
+    create_run_for_test(web.instance, status=dg.DagsterRunStatus.STARTED, **run)
+    run_id = web.instance.get_runs(limit=1)[0].run_id
+    succeeded = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "a_job", message="it took all marks")
+    web.instance.report_dagster_event(succeeded, run_id)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [{"job_name": "web_daily_job"}, {"job_name": "__ASSET_JOB", "asset_selection": frozenset({dg.AssetKey(USERS)})}],
+    ids=["the schedule's", "from the UI"],
+)  # fmt: skip
+def test_any_success_after_a_failure_ends_its_rest(web: Dagster, run: dict[str, Any]):
+    insert_late(web, site.at(2))
+    succeed(web, **run)
+    (request,) = sensor_tick(web, SENSOR).run_requests
+    fail(web, request)
+    assert "late rows in 1 partition, " in sensor_tick(web, SENSOR).skip_message
+    succeed(web, job_name="web_hourly_job")
+    assert "failed, not again before" in sensor_tick(web, SENSOR).skip_message
+    succeed(web, **run)
+    assert sensor_tick(web, SENSOR).run_requests
+
+
+def test_why_the_other_job_is_not_asked_for_is_logged(web: Dagster, capsys: pytest.CaptureFixture[str]):
+    now = datetime.combine(site.TODAY, datetime.min.time(), UTC) + timedelta(hours=1, minutes=50)
+    web.pipeline.now = lambda: now
+    insert_late(web, site.at(80), now - timedelta(hours=6))
+    create_run_for_test(web.instance, job_name="web_daily_job", status=dg.DagsterRunStatus.STARTED)
+    (request,) = sensor_tick(web, SENSOR).run_requests
+    assert request.job_name == "web_hourly_job"
+    told = f"late rows in 1 partition, {day_of(80)}: a run of web_daily_job is under way"
+    assert told in capsys.readouterr().err
+
+
 def test_after_a_failure_it_waits_an_hour_and_after_five_a_day_whatever_comes_late_meanwhile(web: Dagster):
     for number in range(5):
         insert_late(web, site.at(2 + number))
         web.pipeline.now = lambda: utc_now() + timedelta(minutes=61)
         (request,) = sensor_tick(web, SENSOR).run_requests
-        create_run_for_test(
-            web.instance, job_name=request.job_name, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED
-        )
-        web.instance.report_run_failed(web.instance.get_runs(limit=1)[0])
+        fail(web, request)
         web.pipeline.now = lambda: utc_now() + timedelta(minutes=59)
         assert "failed, not again before" in sensor_tick(web, SENSOR).skip_message
     web.pipeline.now = lambda: utc_now() + timedelta(hours=23)

@@ -146,9 +146,9 @@ create table analytics_daily_members (
     primary key (scope, owner, member, day),
     check (cardinality(first_facets) > 0 and cardinality(first_facets) = cardinality(second_facets))
 );
--- The key finds a member's days; this, with many rows to an entry and so next to nothing in size, a day's members. They
--- begin differently so that a planner without statistics, in a first backfill, cannot take the one for the other.
-create index on analytics_daily_members (scope, day, owner);
+-- The key finds a member's days; this, with many rows to an entry and so next to nothing in size, a day's members.
+-- It begins with the day so that it serves nothing else.
+create index on analytics_daily_members (day, scope, owner);
 
 -- Up to when a kind of aggregate holds all that had committed; the time after is read from the raw tables.
 create table analytics_progress (

@@ -52,7 +52,8 @@ declare
     started timestamptz := clock_timestamp();
     projects text[];
     hours timestamptz[];
-    today timestamptz;
+    first_hour timestamptz;
+    last_hour timestamptz;
     today_projects text[];
     today_hours timestamptz[];
     changed bigint;
@@ -80,10 +81,11 @@ begin
 
     -- A day at a time, so that memory is a day's.
     written := 0;
-    for today, today_projects, today_hours in
-        select date_trunc('day', hour_bucket, 'UTC') as day, array_agg(project_id), array_agg(hour_bucket)
+    for first_hour, last_hour, today_projects, today_hours in
+        select min(hour_bucket), max(hour_bucket), array_agg(project_id), array_agg(hour_bucket)
         from unnest(projects, hours) as dirty (project_id, hour_bucket)
-        where hour_bucket >= floor group by day order by day
+        where hour_bucket >= floor
+        group by date_trunc('day', hour_bucket, 'UTC') order by 1
     loop
         with bucket as materialized (
             select project_id, hour_bucket from unnest(today_projects, today_hours) as dirty (project_id, hour_bucket)
@@ -100,7 +102,8 @@ begin
                 and date_bin('1 hour', event.created_at, 'epoch') = bucket.hour_bucket
                 and event.created_at >= bucket.hour_bucket
                 and event.created_at < bucket.hour_bucket + interval '1 hour'
-            where event.created_at >= today and event.created_at < today + interval '24 hours'
+            -- As constants: from the first to the last of the hours, which of an hourly run are one or two.
+            where event.created_at >= first_hour and event.created_at < last_hour + interval '1 hour'
             group by 2, 1, 3, 4                     -- sorted by the hour first, a number: a third less time
         ), difference as (
             -- Grouped, not joined: a bucket may have thousands of labels, and no planner knows how many.
@@ -332,12 +335,18 @@ begin
         insert into pg_temp.analytics_counted
         select level, owner, first_facet, second_facet, counted, clicks, sessions_started, null, null from counted
     ), seen_later as (
-        select scope, owner, member, members.day, facet.first_facet, facet.second_facet
+        select scope, owner, member, later.day, facet.first_facet, facet.second_facet
         from (select distinct scope, owner, member from moved) as mover
-        join analytics_daily_members as members using (scope, owner, member)
-        cross join lateral unnest(members.first_facets, members.second_facets) as facet (first_facet, second_facet)
+        cross join lateral (
+            select day, first_facets, second_facets
+            from analytics_daily_members as members
+            where (members.scope, members.owner, members.member) = (mover.scope, mover.owner, mover.member)
+                and members.day - p_day between 1 and 90
+            offset 0                                -- a member at a time, as in analytics_newcomers
+        ) as later
+        cross join lateral unnest(later.first_facets, later.second_facets) as facet (first_facet, second_facet)
         -- Of the newest day, the usual one, nobody is seen later: one look instead of one a member.
-        where members.day - p_day between 1 and 90 and exists (
+        where exists (
             select from analytics_daily_members as newer
             where newer.scope = any (scopes) and newer.owner = any (p_owners) and newer.day > p_day
         )
@@ -381,13 +390,18 @@ begin
     ), appearance as (
         select owner, member, 0 as days_away, first_facets, second_facets from present
         union all
-        select members.owner, members.member, p_day - members.day, members.first_facets, members.second_facets
+        select owner, member, p_day - earlier.day, earlier.first_facets, earlier.second_facets
         from present
-        join analytics_daily_members as members
-            on members.scope = p_scope
-            and (members.owner, members.member) = (present.owner, present.member)
-            -- Not day > p_day - 91: by the key, however little the planner knows, not by the index of days.
-            and p_day - members.day between 1 and 90
+        cross join lateral (
+            select day, first_facets, second_facets
+            from analytics_daily_members as members
+            where members.scope = p_scope
+                and (members.owner, members.member) = (present.owner, present.member)
+                -- Not day > p_day - 91: by the key, not by the index of days, and one member at a time (offset 0 has
+                -- no join made of it), however little the planner knows: statistics may be of cards alone.
+                and p_day - members.day between 1 and 90
+            offset 0
+        ) as earlier
     ), seen as (
         -- Who is there with a facet, and how long ago the last time was. Grouped, not joined: nothing here takes more
         -- than its share of a member's facets, be they thousands.

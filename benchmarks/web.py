@@ -276,7 +276,7 @@ def take_batch(site: Site, columns: list[str], size: int, number: int) -> bytes:
     ahead = datetime.combine(site.last + timedelta(days=8), datetime.min.time(), UTC) - start
     selected = ", ".join(f"created_at + '{ahead}'::interval" if name == "created_at" else name for name in columns)
     query = f"""copy (
-        select {selected} from analytics_events where created_at >= '{start}'
+        select {selected} from analytics_events where created_at >= '{start}' and created_at < '{start + timedelta(1)}'
         order by created_at limit {size} offset {size * number}
     ) to stdout (format binary)"""
     with site.warehouse.connect() as connection, connection.cursor().copy(query.encode()) as stream:

@@ -21,11 +21,14 @@ def catalog_columns() -> dict[str, str]:
 
 
 def missing_columns(migrations: Path = MIGRATIONS) -> dict[str, str]:
-    """Catalog columns that no migration names yet."""
+    """Catalog columns that no migration gives the tables yet. Other tables may have columns of the same name."""
     files = [path for path in migrations.glob("*.sql") if not path.name.endswith(".rollback.sql")]
-    tables = " ".join(path.read_text().partition(API_MARK)[0] for path in files)
-    named = set(re.findall(r"\w+", tables))
-    return {name: definition for name, definition in catalog_columns().items() if name not in named}
+    text = "\n".join(path.read_text().partition(API_MARK)[0] for path in files)
+    tables = "|".join(TABLES)
+    made = "\n".join(re.findall(rf"^create table (?:{tables}) \((.*?)^\)", text, re.DOTALL | re.MULTILINE))
+    there = {*re.findall(r"^\s+(\w+) ", made, re.MULTILINE)}
+    there |= {*re.findall(rf"^alter table (?:{tables}) add column (\w+)", text, re.MULTILINE)}
+    return {name: definition for name, definition in catalog_columns().items() if name not in there}
 
 
 def write_migration(migrations: Path = MIGRATIONS) -> Path | None:

@@ -1,6 +1,7 @@
 """Services for tests: one embedded Postgres a worker, one migrated database a test."""
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,11 +18,16 @@ from mixpanel_pipeline.warehouse.migrations import migrate
 
 _numbers = itertools.count()
 
+# In memory a database is made in a twentieth of the time. A worker's server grows to some hundred megabytes.
+MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes names that nobody can guess
+ROOM = 4 * 2**30
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """A running embedded server of this test process, with a migrated database named `template_migrated`."""
-    directory = Path(tempfile.mkdtemp(prefix="mp-test-"))
+    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+    directory = Path(tempfile.mkdtemp(prefix="mp-test-", dir=MEMORY if roomy else None))
     server = EmbeddedPostgres(directory / "postgres")
     server.start()
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
@@ -37,7 +43,9 @@ def fresh_database(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A migrated database of its own; dropped afterwards."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        connection.execute(SQL("create database {} template template_migrated").format(Identifier(name)))
+        connection.execute(
+            SQL("create database {} template template_migrated strategy file_copy").format(Identifier(name))
+        )
         # The template's identity is everybody's.
         with psycopg.connect(postgres.url(name)) as own:
             own.execute("update pipeline_identity set id = gen_random_uuid()")

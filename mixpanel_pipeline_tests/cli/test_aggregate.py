@@ -78,15 +78,18 @@ def test_what_is_due_then_late_rows_then_days_again(run: Run, database_url: str)
     assert dict(jobs) == {"web_hourly_job": 3, "web_daily_job": 2}
 
 
-def test_behind_the_raw_floor_nothing_can_be_computed(run: Run, database_url: str) -> None:
+def test_behind_the_raw_floor_nothing_can_be_computed(run: Run, environment: dict[str, str], database_url: str) -> None:
+    floor = site.monday_of(YESTERDAY)
+    gone = floor - timedelta(days=1)
+    environment["WEB_START_DATE"] = str(gone)
     with psycopg.connect(database_url) as connection:
-        connection.execute("update analytics_retention set raw_floor = %s", [start_of(YESTERDAY)])
-        site.insert(connection, "events", [site.event(site.at(89))])
-    finished = run("aggregate", "--from", str(FIRST), "--to", str(FIRST))
+        connection.execute("update analytics_retention set raw_floor = %s", [start_of(floor)])
+        site.insert(connection, "events", [site.event(start_of(gone))])
+    finished = run("aggregate", "--from", str(gone), "--to", str(gone))
     assert finished.returncode == 2
-    assert f"--to {FIRST} lies before {YESTERDAY}, where raw rows are gone" in finished.stderr
-    finished = run("aggregate", "--daily", "--from", str(FIRST), "--to", str(YESTERDAY), "--json")
-    assert f"raw rows from before {YESTERDAY} are gone" in finished.stderr
+    assert f"--to {gone} lies before {floor}, where raw rows are gone" in finished.stderr
+    finished = run("aggregate", "--daily", "--from", str(gone), "--to", str(YESTERDAY), "--json")
+    assert f"raw rows from before {floor} are gone" in finished.stderr
     assert of_assets(result_of(finished), "rows_refused")["analytics_events_daily_agg"] == (1,)
 
 

@@ -161,8 +161,9 @@ def test_retention_keeps_aggregates_whoever_asks_again_and_refuses_late_rows(web
 
 
 def test_a_run_of_days_tells_what_its_hours_refused(web: Dagster):
-    web.write(f"update analytics_retention set raw_floor = '{site.at(28, 0)}'")
-    insert(web, {"events": [site.event(site.at(20))]})
+    floor = site.at((site.monday_of(day_of(28)) - site.OLDEST).days, hour=0)
+    web.write(f"update analytics_retention set raw_floor = '{floor}'")
+    insert(web, {"events": [site.event(floor - timedelta(hours=1))]})
     run_days(web, YESTERDAY, YESTERDAY)
     assert metadata(web, DAILY, YESTERDAY)["run_rows_refused"] == 1
 

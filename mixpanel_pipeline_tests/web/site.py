@@ -30,6 +30,11 @@ def at(day: int, hour: int = 12, minute: int = 0) -> datetime:
     return datetime.combine(OLDEST, datetime.min.time(), UTC) + timedelta(days=day, hours=hour, minutes=minute)
 
 
+def monday_of(day: date) -> date:
+    """With which the day's week, and so its partition, begins."""
+    return day - timedelta(days=day.weekday())
+
+
 def event(when: datetime, visitor: str = "v", **given: Any) -> Row:
     row = {
         "id": uuid4(), "project_id": "p", "visitor_id": visitor, "session_id": f"s-{visitor}", "event_type": "visible",

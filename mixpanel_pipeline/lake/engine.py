@@ -42,7 +42,7 @@ def open_engine(scratch: Path, filesystem: Any | None = None) -> Iterator[duckdb
         yield engine
 
 
-def is_interruption(error: Exception) -> bool:
+def is_interruption(error: BaseException) -> bool:
     """Whether DuckDB raised it because of a signal: whatever a signal's handler raises while DuckDB works comes out as
     a RuntimeError with these words."""
     return isinstance(error, RuntimeError) and str(error) == "Query interrupted"

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from mixpanel_pipeline.lake.engine import is_interruption
 from mixpanel_pipeline.warehouse.connection import Warehouse, WarehouseError
 
 SOURCE = "mixpanel_user_events"
@@ -54,9 +55,9 @@ def _fail(warehouse: Warehouse, log_id: int, error: BaseException) -> None:
     there is none the row stays running, and the day's next run completes it."""
     # KeyboardInterrupt, and what Dagster raises when a run is terminated, say nothing themselves.
     unsaid = type(error).__name__ if isinstance(error, Exception) else INTERRUPTED
+    said = INTERRUPTED if is_interruption(error) else str(error) or unsaid
     # What Mixpanel answered may be in it, with characters that Postgres has none of.
-    said = (str(error) or unsaid).replace("\0", "\ufffd")
-    message = said.encode("utf-8", errors="replace").decode()[:LONGEST_ERROR]
+    message = said.replace("\0", "\ufffd").encode("utf-8", errors="replace").decode()[:LONGEST_ERROR]
     patience = Retrying(
         retry=retry_if_exception_type((WarehouseError, psycopg.OperationalError)),
         stop=stop_after_delay(RESTART_SECONDS),

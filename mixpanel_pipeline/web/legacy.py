@@ -11,6 +11,7 @@ from mixpanel_pipeline.warehouse.connection import Warehouse, database_time
 from mixpanel_pipeline.warehouse.sql_files import read_sql
 
 ROWS_AT_ONCE = 10_000
+LEGACY_LOCK = 7_241_013
 
 
 class LegacyMigrationError(Exception):
@@ -109,6 +110,8 @@ def _in_batches(warehouse: Warehouse, file: str, day: date, before: datetime | s
     total = 0
     while True:
         with warehouse.connect() as connection:
+            # Two at once would take the same rows, and the slower one take its few for the day's end.
+            connection.execute("select pg_advisory_xact_lock(%s)", [LEGACY_LOCK])
             added = connection.execute(read_sql(file), {"day": day, "before": before, "limit": rows_at_once}).rowcount
         total += added
         if added < rows_at_once:

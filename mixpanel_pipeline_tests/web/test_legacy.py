@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -200,3 +201,26 @@ def test_a_day_that_is_not_over_is_refused_before_anything_is_changed(warehouse:
     with pytest.raises(LegacyMigrationError, match=f"{site.TODAY} is not over.*Nothing was changed"):
         migrate_legacy(warehouse, site.at(90).date(), site.TODAY)
     assert not any(counted(warehouse))
+
+
+def test_two_migrations_at_once_each_end_when_the_day_is_done(warehouse: Warehouse) -> None:
+    write(warehouse, *(legacy(3, 1, f"s{number}", "page_view", pageType="home") for number in range(300)))
+    day = site.at(3).date()
+
+    def migrate_and_count(_: int) -> int:
+        migrate_legacy(warehouse, day, day, rows_at_once=10)
+        return site.value(warehouse, "select count(*) from analytics_page_views")
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(migrate_and_count, range(2))) == [300, 300]
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, ["c"], True])
+@pytest.mark.parametrize("name", ["userCode", "shareCode", "contactId", "clickTarget"])
+def test_what_is_no_text_is_a_problem_and_no_card(warehouse: Warehouse, name: str, value: object) -> None:
+    write(warehouse, legacy(3, 1, "s", "click", **{name: value}), legacy(3, 2, "s", "click", userCode="  "))
+    day = site.at(3).date()
+    (done,) = migrate_legacy(warehouse, day, day)
+    assert (done.clicks, done.sessions) == (0, 0)
+    problems = {row["problem"] for row in compare_with_legacy(warehouse, day, day).problems}
+    assert problems == {f"{name} is neither text nor a number", "userCode is blank"}

@@ -19,6 +19,8 @@ select
     id, created_at, session_id, action, user_code, share_code, contact_id,
     page_type, click_target, click_category, ip_address, user_agent, referrer,
     case
+        when not_text is not null then not_text || ' is neither text nor a number'
+        when btrim(user_code) = '' then 'userCode is blank'
         when octet_length(user_code) > 200 then 'userCode is longer than 200 bytes'
         when octet_length(share_code) > 200 then 'shareCode is longer than 200 bytes'
         when octet_length(contact_id) > 200 then 'contactId is longer than 200 bytes'
@@ -41,7 +43,11 @@ from (
         end as click_category,
         event_data ->> 'ipAddress' as ip_address,
         left(event_data ->> 'userAgent', 500) as user_agent,
-        left(event_data ->> 'referrer', 1000) as referrer
+        left(event_data ->> 'referrer', 1000) as referrer,
+        (
+            select min(name) from unnest(array['userCode', 'shareCode', 'contactId', 'clickTarget']) as name
+            where jsonb_typeof(event_data -> name) in ('object', 'array', 'boolean')
+        ) as not_text
     from analytics_events
     where event_type in ('page_view', 'click', 'session') and event_data ->> 'userCode' <> ''
 ) as legacy;

@@ -1,15 +1,17 @@
 """Who may send: keys, each of a project and of the origins whose pages may use it."""
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 import time
 from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg
 from psycopg.rows import class_row
 
-from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.connection import Warehouse, WarehouseError
 from mixpanel_pipeline.warehouse.sql_files import read_sql
 
 PREFIX = "wk_"
@@ -46,7 +48,7 @@ class WriteKeys:
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
         self._keys: dict[bytes, WriteKey] = {}
-        self._read_at = -float("inf")
+        self._read_at = self._failed_at = -float("inf")
         self._reading = asyncio.Lock()
 
     async def find(self, text: str) -> WriteKey | None:
@@ -67,21 +69,30 @@ class WriteKeys:
         return any(origin in key.origins for key in self._keys.values())
 
     async def refresh(self, seconds: float) -> None:
-        """Reads the keys unless that was done within so many seconds."""
+        """Reads the keys unless that was done within so many seconds.
+
+        Raises:
+            WarehouseError, psycopg.Error: the database is away.
+        """
         async with self._reading:
-            if time.monotonic() - self._read_at >= seconds:
+            if time.monotonic() - self._read_at < seconds:
+                return
+            if time.monotonic() - self._failed_at < UNKNOWN_REFRESH_SECONDS:
+                raise WarehouseError("the database was away a moment ago")
+            try:
                 self._keys = await asyncio.to_thread(_read, self._warehouse)
-                self._read_at = time.monotonic()
+            except (WarehouseError, psycopg.Error):
+                self._failed_at = time.monotonic()
+                raise
+            self._read_at = time.monotonic()
 
     async def _is_fresh(self, seconds: float) -> bool:
         """Whether the keys in memory still were those of the database. Nobody waits for one that is away."""
-        if time.monotonic() - self._read_at < seconds or self._reading.locked():
+        newest = max(self._read_at + seconds, self._failed_at + UNKNOWN_REFRESH_SECONDS)
+        if time.monotonic() < newest or self._reading.locked():
             return True
-        try:
+        with contextlib.suppress(WarehouseError, psycopg.Error):
             await self.refresh(seconds)
-        except Exception:
-            self._read_at = time.monotonic()
-            return True
         return False
 
 

@@ -3,6 +3,7 @@
 import os
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -198,6 +199,16 @@ class Settings(BaseSettings):
         unusable = places_of_unusable(value.get_secret_value()) if value else []
         if unusable:
             raise ValueError(f"has no address that Apprise knows at place {', '.join(map(str, unusable))}")
+        return value
+
+    @field_validator("collector_trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str | None) -> str | None:
+        for each in value.split(",") if value else []:
+            try:
+                ip_network(each.strip(), strict=False)
+            except ValueError:
+                raise ValueError(f"names {each.strip()!r}, no address or network such as 10.0.0.0/8") from None
         return value
 
     @field_validator("pipeline_home")

@@ -15,6 +15,7 @@ from mixpanel_pipeline.collector.options import Options
 from mixpanel_pipeline.collector.write_keys import end_key, list_keys, make_key
 from mixpanel_pipeline.settings import Settings, load_settings
 from mixpanel_pipeline.warehouse.connection import Warehouse, describe
+from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgresError
 
 KEY_COLUMNS = ("hint", "project_id", "origins", "created_at", "ended_at")
 
@@ -105,7 +106,10 @@ def _postgres_kept_running(settings: Settings) -> Iterator[None]:
 
     def watch() -> None:
         while not ended.wait(POSTGRES_SECONDS):
-            keep_postgres_running(settings)
+            try:
+                keep_postgres_running(settings)
+            except EmbeddedPostgresError as error:
+                say(str(error))  # senders are told to come again, and it is tried again
 
     thread = threading.Thread(target=watch, name="postgres", daemon=True)
     thread.start()

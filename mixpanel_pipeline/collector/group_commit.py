@@ -82,6 +82,7 @@ class GroupCommit:
         too_many = self._events + len(events) > self._most_events or self._bytes + submission.size > self._most_bytes
         if too_many and self._events:
             raise QueueFullError
+        submission.outcome.add_done_callback(_noticed)
         self._count(submission, 1)
         self._waiting.append(submission)
         self._arrived.set()
@@ -115,6 +116,12 @@ class GroupCommit:
     def _count(self, submission: Submission, sign: int) -> None:
         self._events += sign * len(submission.events)
         self._bytes += sign * submission.size
+
+
+def _noticed(outcome: asyncio.Future[Outcome]) -> None:
+    """Of a sender that went away nobody asks; asyncio would complain of an error that nobody saw."""
+    if not outcome.cancelled():
+        outcome.exception()
 
 
 def _caught(work: Callable[[], Outcome]) -> Callable[[], Outcome | Exception]:

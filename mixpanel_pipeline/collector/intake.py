@@ -23,7 +23,7 @@ from mixpanel_pipeline.collector.rate_limit import RateLimit
 from mixpanel_pipeline.collector.requests import RefusedError, read_body
 from mixpanel_pipeline.collector.rules import Rules
 from mixpanel_pipeline.collector.store import Outcome, StoreError
-from mixpanel_pipeline.collector.visitors import Visitor, completed
+from mixpanel_pipeline.collector.visitors import Visitor, completed, sender_of
 from mixpanel_pipeline.collector.write_keys import WriteKey, WriteKeys
 from mixpanel_pipeline.warehouse.connection import WarehouseError
 
@@ -55,7 +55,7 @@ class Intake:
             RefusedError: the batch is refused whole, and nothing of it is stored; or, with 503, nothing is known to be.
         """
         address = request.client.host if request.client else None
-        _require_rate(self._of_address, address, "from this address")
+        _require_rate(self._of_address, sender_of(address), "from this address")
         body = await read_body(request, self.options.body_bytes)
         batch = self._batch(body)
         key = await self._key(batch, request.headers.get("origin"))

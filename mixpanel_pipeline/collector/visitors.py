@@ -57,6 +57,14 @@ def kept_address(address: str | None, addresses: IpAddresses) -> str | None:
     return str(found)
 
 
+def sender_of(address: str | None) -> str | None:
+    """Whom a rate limit counts: an address, of IPv6 the 64 bits that one customer has."""
+    if not _is_address(address):
+        return address
+    found = ipaddress.ip_address(str(address).partition("%")[0])
+    return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
+
+
 def _is_address(value: Any) -> bool:
     try:
         return isinstance(value, str) and bool(ipaddress.ip_address(value))

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from mixpanel_pipeline.collector.rate_limit import RateLimit
+from mixpanel_pipeline.collector.visitors import sender_of
 from mixpanel_pipeline.collector.write_keys import end_key, list_keys, make_key
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.migrations import migrate, rollback
@@ -162,6 +163,14 @@ def test_a_bucket_fills_up_again() -> None:
     assert limit.wait("b") == 0
     now = 2.5
     assert [limit.wait("a") for _ in range(3)] == [0, 0, 1]
+
+
+def test_whom_a_limit_counts() -> None:
+    for address, sender in (
+        ("192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"), ("fe80::1%eth0", "fe80::/64"),
+        ("unknown", "unknown"), (None, None),
+    ):  # fmt: skip
+        assert sender_of(address) == sender
 
 
 def test_browsers_are_let_in_from_the_keys_origins(collector: RunningCollector, warehouse: Warehouse) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -93,21 +93,16 @@ def of_schema(document: dict[str, Any], schema: dict[str, Any]) -> st.SearchStra
     schema = resolved(document, schema)
     if "anyOf" in schema:
         return st.one_of(*(of_schema(document, each) for each in schema["anyOf"]))
-    if "const" in schema:
-        return st.just(schema["const"])
-    if "enum" in schema:
-        return st.sampled_from(schema["enum"])
-    match schema["type"]:
-        case "null":
-            return st.none()
-        case "integer":
-            return st.integers(schema["minimum"], schema["maximum"])
-        case "object" if "properties" in schema:
-            parts = {name: of_schema(document, each) for name, each in schema["properties"].items()}
-            needed = {name: part for name, part in parts.items() if name in schema["required"]}
-            return st.fixed_dictionaries(needed, optional={k: v for k, v in parts.items() if k not in needed})
-        case "object":
-            return st.dictionaries(st.text(PLAIN, max_size=5), st.integers() | st.text(PLAIN, max_size=5), max_size=3)
+    if "const" in schema or "enum" in schema:
+        return st.sampled_from(schema.get("enum", [schema.get("const")]))
+    if "properties" not in schema:
+        return PLAIN_KINDS[schema["type"]](schema)
+    parts = {name: of_schema(document, each) for name, each in schema["properties"].items()}
+    needed = {name: part for name, part in parts.items() if name in schema["required"]}
+    return st.fixed_dictionaries(needed, optional={name: part for name, part in parts.items() if name not in needed})
+
+
+def of_text(schema: dict[str, Any]) -> st.SearchStrategy[str]:
     if schema.get("format") == "uuid":
         return st.uuids().map(str)
     if "pattern" in schema:
@@ -118,6 +113,14 @@ def of_schema(document: dict[str, Any], schema: dict[str, Any]) -> st.SearchStra
 
 
 PLAIN = st.characters(min_codepoint=32, max_codepoint=0x24F)
+PLAIN_KINDS: dict[str, Callable[[dict[str, Any]], st.SearchStrategy[Any]]] = {
+    "null": lambda _: st.none(),
+    "integer": lambda schema: st.integers(schema["minimum"], schema["maximum"]),
+    "object": lambda _: st.dictionaries(
+        st.text(PLAIN, max_size=5), st.integers() | st.text(PLAIN, max_size=5), max_size=3
+    ),
+    "string": of_text,
+}
 
 
 def test_what_the_document_takes_is_taken(shared: tuple[RunningCollector, Warehouse], document: dict[str, Any]) -> None:
@@ -130,9 +133,9 @@ def test_what_the_document_takes_is_taken(shared: tuple[RunningCollector, Wareho
     @settings(max_examples=40, **EXAMPLES)
     @given(batch=st.lists(st.one_of(kinds), max_size=8))
     def take(batch: list[dict[str, Any]]) -> None:
-        for sent in batch:
-            sent |= {"project_id": PROJECT} if sent["type"] == "event" else {}
-        answer = collector.send(batch)
+        answer = collector.send(
+            [{**sent, "project_id": PROJECT} if sent["type"] == "event" else sent for sent in batch]
+        )
         check(document, answer)
         found = answer.json()
         assert found["rejected"] == []

@@ -245,7 +245,8 @@ begin
 end
 $$;
 
-select close_analytics('{}', array['ingest_analytics_sessions(jsonb)']::regprocedure[]);
+select close_analytics('{}', array['ingest_analytics_sessions(jsonb)', 'ingest_analytics_batch(jsonb)']::regprocedure[]);
+grant execute on function ingest_analytics_batch(jsonb) to service_role;
 
 drop function ingest_collected_events(jsonb);
 drop function ingest_collected_sessions(jsonb);

@@ -330,10 +330,11 @@ end
 $$;
 
 drop function ingest_analytics_sessions(jsonb);
-select close_analytics(
-    '{}', array['ingest_collected_events(jsonb)', 'ingest_collected_sessions(jsonb)']::regprocedure[]
-);
-grant execute on function ingest_collected_events(jsonb) to service_role;
+-- ingest_analytics_batch again too: replacing a function takes its search_path away.
+select close_analytics('{}', array[
+    'ingest_collected_events(jsonb)', 'ingest_collected_sessions(jsonb)', 'ingest_analytics_batch(jsonb)'
+]::regprocedure[]);
+grant execute on function ingest_collected_events(jsonb), ingest_analytics_batch(jsonb) to service_role;
 
 comment on table collector_write_keys is 'Who may send events to the collector, of which project, from which pages.';
 comment on function ingest_collected_events(jsonb) is 'What ingest_analytics_batch does, for the events of several senders.';

@@ -114,7 +114,7 @@ class Settings(BaseSettings):
         description="days that raw web rows are kept, by whole weeks; aggregates stay: a number from 1 to 3660",
     )
     collector_body_bytes: int = Field(
-        default=1_048_576,
+        default=524_288,
         ge=1024,
         le=16_777_216,
         description="largest body that the collector takes, unpacked too: a number of bytes from 1024 to 16777216",

@@ -16,7 +16,8 @@ SUSPICIOUS = re.compile(rb"\\u0000|[eE][+-]?[0-9]{4}|[0-9]{1000}")
 LONGEST_NUMBER = 1000
 LARGEST_EXPONENT = 1000
 
-TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
+# A string that does not end is one token too: looked for again from each quote in it, it would take minutes.
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 NUMBER_BEYOND = "expected numbers of double precision, got one beyond"
 
 

@@ -69,7 +69,7 @@ def test_a_proxy_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("*", "10.0.0.0/8, proxy", "10.0.0.0/33", ","):
         monkeypatch.setenv("COLLECTOR_TRUSTED_PROXIES", value)
         with pytest.raises(
-            SettingsError, match="^COLLECTOR_TRUSTED_PROXIES: got .*, which names '.*', no address or network"
+            SettingsError, match=r"^COLLECTOR_TRUSTED_PROXIES: got .*, which names '.*', no address or network"
         ):
             load_settings()
     monkeypatch.setenv("COLLECTOR_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1")

@@ -31,7 +31,7 @@ RETRY_SECONDS = 5
 # More than a group's own limit (store.MOST_SECONDS) and the wait for a connection together.
 ANSWER_SECONDS = 40
 
-# The worst body takes half a microsecond a byte: above this the others are not made to wait for it.
+# The worst body takes a microsecond a byte: above this the others are not made to wait for it.
 READ_AT_ONCE_BYTES = 32_768
 
 BOT = Refusal(None, "expected a browser, got the user agent of a crawler or program, or none", "bot")

@@ -3,6 +3,7 @@
 import os
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -112,6 +113,48 @@ class Settings(BaseSettings):
         le=3660,
         description="days that raw web rows are kept, by whole weeks; aggregates stay: a number from 1 to 3660",
     )
+    collector_body_bytes: int = Field(
+        default=524_288,
+        ge=1024,
+        le=16_777_216,
+        description="largest body that the collector takes, unpacked too: a number of bytes from 1024 to 16777216",
+    )
+    collector_requests_per_address: int = Field(
+        default=600,
+        ge=1,
+        description="requests a minute that a collector process takes from one address: a number from 1",
+    )
+    collector_requests_per_key: int = Field(
+        default=60_000,
+        ge=1,
+        description="requests a minute that a collector process takes with one write key: a number from 1",
+    )
+    collector_queue_events: int = Field(
+        default=20_000,
+        ge=500,
+        description="events that may wait in a collector process to be stored; above it senders are told to come "
+        "again: a number from 500",
+    )
+    collector_queue_bytes: int = Field(
+        default=67_108_864,
+        ge=16_777_216,
+        description="the same in bytes: a number from 16777216",
+    )
+    collector_ip_addresses: Literal["drop", "truncate", "keep"] = Field(
+        default="drop",
+        description="what a session keeps of its address: drop (nothing), truncate (a network of 24 bits, IPv6 48) or "
+        "keep",
+    )
+    collector_bots: Literal["refuse", "store"] = Field(
+        default="refuse",
+        description="events whose user agent is missing or a known crawler's or program's: refuse (counted, not "
+        "stored) or store",
+    )
+    collector_trusted_proxies: str | None = Field(
+        default=None,
+        description="addresses or networks of proxies whose X-Forwarded-For is believed, with commas between; "
+        "unset: none",
+    )
     alert_urls: SecretStr | None = Field(
         default=None,
         description="addresses that alerts go to, as Apprise writes them (https://github.com/caronc/apprise/wiki), "
@@ -156,6 +199,16 @@ class Settings(BaseSettings):
         unusable = places_of_unusable(value.get_secret_value()) if value else []
         if unusable:
             raise ValueError(f"has no address that Apprise knows at place {', '.join(map(str, unusable))}")
+        return value
+
+    @field_validator("collector_trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str | None) -> str | None:
+        for each in value.split(",") if value else []:
+            try:
+                ip_network(each.strip(), strict=False)
+            except ValueError:
+                raise ValueError(f"names {each.strip()!r}, no address or network such as 10.0.0.0/8") from None
         return value
 
     @field_validator("pipeline_home")

@@ -47,6 +47,7 @@ COMMANDS = {
     "aggregate": "mixpanel_pipeline.cli.aggregate:aggregate",
     "verify": "mixpanel_pipeline.cli.verify:verify",
     "status": "mixpanel_pipeline.cli.status:status",
+    "collect": "mixpanel_pipeline.cli.collect:collect",
     "simulate": "mixpanel_pipeline.cli.simulate:simulate",
     "psql": "mixpanel_pipeline.cli.database:psql",
 }

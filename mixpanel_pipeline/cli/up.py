@@ -63,14 +63,14 @@ def watch(servers: Servers, settings: Settings) -> None:
         while True:
             servers.require_all_alive()
             if time.monotonic() >= next_look:
-                _keep_postgres_running(settings)
+                keep_postgres_running(settings)
                 next_look = time.monotonic() + POSTGRES_SECONDS
             time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
         say("ending the servers ...")
 
 
-def _keep_postgres_running(settings: Settings) -> None:
+def keep_postgres_running(settings: Settings) -> None:
     """Nobody else would: a Postgres that was killed has no supervisor, and schedules would fail from then on."""
     if settings.database_url is not None:
         return

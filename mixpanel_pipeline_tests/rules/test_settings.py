@@ -46,6 +46,13 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("WATERMARK_HOURS_WARNING", "0", "a number from 1"),
         ("WEB_START_DATE", "last week", "YYYY-MM-DD"),
         ("WEB_RETENTION_DAYS", "0", "a number from 1"),
+        ("COLLECTOR_BODY_BYTES", "1000", "from 1024 to 16777216"),
+        ("COLLECTOR_REQUESTS_PER_ADDRESS", "0", "a number from 1"),
+        ("COLLECTOR_REQUESTS_PER_KEY", "few", "a number from 1"),
+        ("COLLECTOR_QUEUE_EVENTS", "499", "a number from 500"),
+        ("COLLECTOR_QUEUE_BYTES", "0", "a number from 16777216"),
+        ("COLLECTOR_IP_ADDRESSES", "hash", "drop (nothing), truncate"),
+        ("COLLECTOR_BOTS", "maybe", "refuse (counted, not stored) or store"),
     ],
 )
 def test_one_line_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str) -> None:
@@ -56,6 +63,17 @@ def test_one_line_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, name: str,
     assert message.startswith(f"{name}: got {value!r}; it takes ")
     assert expected in message
     assert "\n" not in message
+
+
+def test_a_proxy_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("*", "10.0.0.0/8, proxy", "10.0.0.0/33", ","):
+        monkeypatch.setenv("COLLECTOR_TRUSTED_PROXIES", value)
+        with pytest.raises(
+            SettingsError, match=r"^COLLECTOR_TRUSTED_PROXIES: got .*, which names '.*', no address or network"
+        ):
+            load_settings()
+    monkeypatch.setenv("COLLECTOR_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1")
+    assert load_settings().collector_trusted_proxies == "10.0.0.0/8, 2001:db8::1"
 
 
 def test_a_start_date_in_the_future(monkeypatch: pytest.MonkeyPatch) -> None:

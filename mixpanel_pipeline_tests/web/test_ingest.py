@@ -263,7 +263,7 @@ def test_only_the_service_role_may_call(warehouse: Warehouse) -> None:
         assert row == ({"accepted": 1, "duplicates": 0, "rejected": []},)
         assert connection.execute("select count(*) from analytics_batch_fields()").fetchone() == (35,)
     with as_role(warehouse, "service_role") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        connection.execute("select ingest_analytics_sessions('[]')")
+        connection.execute("select ingest_collected_sessions('[]')")
 
 
 def test_an_old_snapshot_is_refused(warehouse: Warehouse) -> None:

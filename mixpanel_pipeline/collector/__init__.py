@@ -1,0 +1,1 @@
+"""The HTTP service that takes browsers' events (docs/collector.md)."""

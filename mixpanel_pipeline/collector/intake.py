@@ -1,0 +1,159 @@
+"""One batch from its body to its answer."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from starlette.requests import Request
+
+from mixpanel_pipeline.collector.batches import (
+    Batch,
+    Refusal,
+    SentEvent,
+    TooManyEventsError,
+    UnusableBodyError,
+    read_batch,
+)
+from mixpanel_pipeline.collector.group_commit import GroupCommit, QueueFullError
+from mixpanel_pipeline.collector.metrics import Metrics
+from mixpanel_pipeline.collector.options import Options
+from mixpanel_pipeline.collector.rate_limit import RateLimit
+from mixpanel_pipeline.collector.requests import RefusedError, read_body
+from mixpanel_pipeline.collector.rules import Rules
+from mixpanel_pipeline.collector.store import Outcome, StoreError
+from mixpanel_pipeline.collector.visitors import Visitor, completed, sender_of
+from mixpanel_pipeline.collector.write_keys import WriteKey, WriteKeys
+from mixpanel_pipeline.warehouse.connection import WarehouseError
+
+RETRY_SECONDS = 5
+# More than a group's own limit (store.MOST_SECONDS) and the wait for a connection together.
+ANSWER_SECONDS = 40
+
+# The worst body takes a microsecond a byte: above this the others are not made to wait for it.
+READ_AT_ONCE_BYTES = 32_768
+
+BOT = Refusal(None, "expected a browser, got the user agent of a crawler or program, or none", "bot")
+
+
+@dataclass
+class Intake:
+    """What all requests share."""
+
+    rules: Rules
+    options: Options
+    keys: WriteKeys
+    group: GroupCommit
+    metrics: Metrics
+
+    def __post_init__(self) -> None:
+        self._of_address = RateLimit(self.options.requests_per_address)
+        self._of_key = RateLimit(self.options.requests_per_key)
+
+    async def take(self, request: Request) -> dict[str, Any]:
+        """The answer to a batch, once its events are committed.
+
+        Raises:
+            RefusedError: the batch is refused whole, and nothing of it is stored; or, with 503, nothing is known to be.
+        """
+        address = request.client.host if request.client else None
+        _require_rate(self._of_address, sender_of(address), "from this address")
+        body = await read_body(request, self.options.body_bytes)
+        batch = await self._batch(body)
+        key = await self._key(batch, request.headers.get("origin"))
+        _require_rate(self._of_key, key.identity, "with this write key")
+        self.metrics.batch(len(batch.events))
+        visitor = Visitor(address, self._user_agent(request))
+        refused = {place: why for place, sent in enumerate(batch.events) if (why := self._refusal(sent, key, visitor))}
+        return await self._stored(batch.events, refused, visitor)
+
+    async def _batch(self, body: bytes) -> Batch:
+        limits = self.rules.limits
+        try:
+            if len(body) <= READ_AT_ONCE_BYTES:
+                return read_batch(body, limits.most_events, limits.most_levels)
+            return await asyncio.to_thread(read_batch, body, limits.most_events, limits.most_levels)
+        except UnusableBodyError as error:
+            raise RefusedError(400, str(error)) from None
+        except TooManyEventsError as error:
+            raise RefusedError(413, str(error)) from None
+
+    async def _key(self, batch: Batch, origin: str | None) -> WriteKey:
+        if batch.write_key is None:
+            raise RefusedError(401, "expected a write key in write_key, got none")
+        try:
+            key = await self.keys.find(batch.write_key)
+        except (WarehouseError, psycopg.Error):
+            self.metrics.database_error("connection")
+            raise _away() from None
+        if key is None:
+            raise RefusedError(401, "expected a write key that is known and not ended, got another text")
+        if origin is not None and origin not in key.origins:
+            raise RefusedError(403, f"expected an origin that this write key is for, got {origin[:200]}")
+        return key
+
+    def _user_agent(self, request: Request) -> str:
+        said = "".join(character for character in request.headers.get("user-agent", "") if character.isprintable())
+        return said.encode()[: self.rules.most("user_agent")].decode(errors="ignore").strip()
+
+    def _refusal(self, sent: SentEvent, key: WriteKey, visitor: Visitor) -> Refusal | None:
+        if self.options.bots == "refuse" and visitor.is_bot:
+            return BOT
+        if sent.refusal is not None:
+            return sent.refusal
+        project = sent.value.get("project_id") if _is(sent, "event") else None
+        if isinstance(project, str) and project not in ("", key.project_id):
+            said = json.dumps(project[:60], ensure_ascii=False)
+            return Refusal("project_id", f"expected the write key's own project, got {said}", "project_id")
+        return None
+
+    async def _stored(self, sent: list[SentEvent], refused: dict[int, Refusal], visitor: Visitor) -> dict[str, Any]:
+        places = [place for place in range(len(sent)) if place not in refused]
+        outcome = Outcome(set(), {})
+        if places:
+            outcome = await self._outcome([self._text(sent[place], visitor) for place in places])
+        rejected: dict[int, tuple[str | None, str, str | None]] = {
+            place: (why.field, why.problem, why.reason) for place, why in refused.items()
+        }
+        for number, why in outcome.rejected.items():
+            rejected[places[number]] = (why.field, why.problem, why.field)
+        for _field, _problem, reason in rejected.values():
+            self.metrics.rejected(reason)
+        accepted = len(outcome.accepted)
+        duplicates = len(sent) - accepted - len(rejected)
+        self.metrics.stored(accepted, duplicates)
+        return {
+            "accepted": accepted,
+            "duplicates": duplicates,
+            "rejected": [
+                {"index": place, "field": field, "error": f"events[{place}]{f'.{field}' if field else ''}: {problem}"}
+                for place, (field, problem, _reason) in sorted(rejected.items())
+            ],
+        }
+
+    def _text(self, sent: SentEvent, visitor: Visitor) -> bytes:
+        if _is(sent, "session"):
+            return completed(sent.text, sent.value, visitor, self.options.ip_addresses)
+        return sent.text
+
+    async def _outcome(self, events: list[bytes]) -> Outcome:
+        try:
+            # Shielded: a sender that goes away takes nothing back.
+            return await asyncio.wait_for(asyncio.shield(self.group.submit(events)), ANSWER_SECONDS)
+        except (QueueFullError, StoreError, TimeoutError):
+            raise _away() from None
+
+
+def _is(sent: SentEvent, kind: str) -> bool:
+    return isinstance(sent.value, dict) and sent.value.get("type") == kind
+
+
+def _require_rate(limit: RateLimit, who: object, whose: str) -> None:
+    wait = limit.wait(who)
+    if wait:
+        raise RefusedError(429, f"expected fewer requests {whose}: come again in {wait} seconds", wait)
+
+
+def _away() -> RefusedError:
+    return RefusedError(503, "the events cannot be stored now: send them again, with the same ids", RETRY_SECONDS)

@@ -1,0 +1,108 @@
+"""The collector as a process of its own on loopback, on a fresh database, with a write key."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from mixpanel_pipeline.collector.write_keys import make_key
+from mixpanel_pipeline.settings import Settings
+from mixpanel_pipeline.warehouse.connection import Warehouse
+
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
+ORIGIN = "https://cards.example"
+PROJECT = "shop"
+PROGRAM = [sys.executable, "-c", "from mixpanel_pipeline.cli import main; main()", "collect", "--port", "0", "--json"]
+TIMEOUT_SECONDS = 60
+
+
+@dataclass
+class RunningCollector:
+    """Its process, where it answers, and a key that it takes."""
+
+    process: subprocess.Popen[str]
+    url: str
+    key: str
+    log: Path
+
+    def post(self, body: bytes | str, **headers: str) -> requests.Response:
+        """A body as it is, from a browser unless said otherwise."""
+        sent = {
+            "User-Agent": BROWSER,
+            "Content-Type": "text/plain",
+            **{k.replace("_", "-"): v for k, v in headers.items()},
+        }
+        data = body.encode() if isinstance(body, str) else body
+        return requests.post(f"{self.url}/v1/batch", data=data, headers=sent, timeout=TIMEOUT_SECONDS)
+
+    def send(self, events: list[Any], **headers: str) -> requests.Response:
+        """A batch of these events."""
+        return self.post(json.dumps({"write_key": self.key, "events": events}), **headers)
+
+    def stored(self, events: list[Any], **headers: str) -> dict[str, Any]:
+        """The answer to a batch that is taken."""
+        answer = self.send(events, **headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(self.url + path, timeout=TIMEOUT_SECONDS)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A figure of /metrics; 0 when nothing was counted yet."""
+        for line in self.get("/metrics").text.splitlines():
+            found, _, value = line.rpartition(" ")
+            if found.partition("{")[0] == name and all(f'{key}="{label}"' in found for key, label in labels.items()):
+                return float(value)
+        return 0.0
+
+
+Start = Callable[..., RunningCollector]
+
+
+@contextmanager
+def running(database_url: str, directory: Path, key: str, **settings: str) -> Iterator[RunningCollector]:
+    """A process that has said where it answers; ended with the block."""
+    kept = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    environment = {**kept, "PIPELINE_HOME": str(directory / "home"), "DATABASE_URL": database_url, **settings}
+    log = directory / "collector.log"
+    with log.open("a") as errors, subprocess.Popen(
+        PROGRAM, env=environment, cwd=directory, stdout=subprocess.PIPE, stderr=errors, text=True
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            said = process.stdout.readline()
+            assert said, log.read_text()
+            yield RunningCollector(process, json.loads(said)["url"], key, log)
+        finally:
+            process.terminate()
+            try:
+                process.wait(TIMEOUT_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@pytest.fixture
+def key(warehouse: Warehouse) -> str:
+    return make_key(warehouse, PROJECT, [ORIGIN])
+
+
+@pytest.fixture
+def start(database_url: str, key: str, tmp_path: Path) -> Iterator[Start]:
+    """Starts a collector with settings of the test's own."""
+    with ExitStack() as open_ones:
+        yield lambda **settings: open_ones.enter_context(running(database_url, tmp_path, key, **settings))
+
+
+@pytest.fixture
+def collector(start: Start) -> RunningCollector:
+    """One with the default settings, but for how many requests one address may make."""
+    return start(COLLECTOR_REQUESTS_PER_ADDRESS="100000")

@@ -1,0 +1,1 @@
+select most_events, most_levels, most_count from analytics_batch_limits()

@@ -1,0 +1,1 @@
+select ingest_collected_events(%s)

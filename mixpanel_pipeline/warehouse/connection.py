@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -27,6 +28,18 @@ class Warehouse:
     def __repr__(self) -> str:
         return f"Warehouse({describe(self.url)})"
 
+    @property
+    def connection_arguments(self) -> dict[str, Any]:
+        """What each connection is opened with besides the address; pools take them too."""
+        return {
+            "application_name": self.application_name,
+            "connect_timeout": 10,
+            # A day's lock is held on an idle connection while its export streams, for minutes.
+            "keepalives": 1,
+            "keepalives_idle": 30,
+            "options": _options(self.url),
+        }
+
     @contextmanager
     def connect(self, *, autocommit: bool = False) -> Iterator[psycopg.Connection]:
         """A connection that is closed at the end of the block: committed when the block ends, rolled back
@@ -36,11 +49,7 @@ class Warehouse:
             WarehouseError: no connection could be had.
         """
         try:
-            connection = psycopg.connect(
-                self.url, autocommit=autocommit, application_name=self.application_name, connect_timeout=10,
-                # A day's lock is held on an idle connection while its export streams, for minutes.
-                keepalives=1, keepalives_idle=30, options=_options(self.url),
-            )  # fmt: skip
+            connection = psycopg.connect(self.url, autocommit=autocommit, **self.connection_arguments)
         except psycopg.Error as error:
             raise WarehouseError(
                 f"cannot connect to {describe(self.url)}: {' '.join(str(error).split())}. "

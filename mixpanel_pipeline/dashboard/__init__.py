@@ -1,0 +1,1 @@
+"""Pages over the aggregates and their JSON, read-only, under row-level security (docs/dashboard.md)."""

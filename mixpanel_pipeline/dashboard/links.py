@@ -1,0 +1,44 @@
+"""Addresses within the dashboard, wherever it is mounted."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+STATIC = Path(__file__).parent / "static"
+
+
+def address(request: Request, name: str, **query: Any) -> str:
+    """Of the route of that name; parameters that are None are left out."""
+    given = {key: value for key, value in query.items() if value is not None}
+    return _root(request) + str(request.app.url_path_for(name)) + (f"?{urlencode(given)}" if given else "")
+
+
+def static_address(request: Request, path: str) -> str:
+    """Of a file that browsers may keep: its address changes with its content."""
+    return f"{_root(request)}/static/{path}?{urlencode({'v': _digest(path)})}"
+
+
+def changed(request: Request, **changes: Any) -> str:
+    """This page's address with other parameters; those that are None are left out."""
+    query = {**request.query_params, **changes}
+    given = {key: value for key, value in query.items() if value is not None}
+    return request.scope["path"] + (f"?{urlencode(given)}" if given else "")
+
+
+def is_local(request: Request, target: str) -> bool:
+    """Whether an address leads to a page of this dashboard, so that a sign-in may go on to it."""
+    return target.startswith(f"{_root(request)}/") and not target.startswith("//") and "\\" not in target \
+        and target.isprintable()  # fmt: skip
+
+
+def _root(request: Request) -> str:
+    return request.scope.get("root_path", "").rstrip("/")
+
+
+@cache
+def _digest(path: str) -> str:
+    return hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:12]

@@ -1,0 +1,92 @@
+"""The dashboard on loopback over a fresh database, mounted as the command line mounts it, and people to sign in as."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+import pytest
+import requests
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from mixpanel_pipeline.collector.server import listen
+from mixpanel_pipeline.dashboard.application import build_dashboard
+from mixpanel_pipeline.dashboard.options import Options
+from mixpanel_pipeline.dashboard.tokens import make_token
+from mixpanel_pipeline.warehouse.connection import Warehouse
+
+SECRET = "a secret of the tests, of more than 32 bytes"
+TIMEOUT_SECONDS = 30
+PEOPLE = {
+    name: uuid5(UUID(int=0), name) for name in ("owner", "collaborator", "card owner", "admin", "stranger")
+}  # fmt: skip
+
+
+@dataclass
+class RunningDashboard:
+    """Where it answers, and how to ask as somebody."""
+
+    url: str
+
+    def get(self, path: str, person: str | None = "admin", **query: Any) -> requests.Response:
+        """As a program with a token; without a person without one. Redirects are not followed."""
+        headers = {"Authorization": f"Bearer {token_of(person)}"} if person else {}
+        return requests.get(
+            self.url + path, params=query, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False
+        )  # fmt: skip
+
+    def json(self, path: str, person: str = "admin", **query: Any) -> Any:
+        """The answer of an address that answers."""
+        answer = self.get(path, person, **query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def page(self, path: str, person: str = "admin", **query: Any) -> str:
+        """The HTML of a page that is there."""
+        answer = self.get(path, person, **query)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+
+def token_of(person: str) -> str:
+    return make_token(PEOPLE[person], SECRET, timedelta(hours=1))
+
+
+Serve = Callable[..., RunningDashboard]
+
+
+@pytest.fixture
+def serve(warehouse: Warehouse) -> Iterator[Serve]:
+    """Starts a dashboard on this database; given options replace the tests' own."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(**given: Any) -> RunningDashboard:
+        options = Options(**{"jwt_secret": SECRET, "statement_seconds": 10} | given)
+        dashboard = build_dashboard(warehouse, options)
+        listening = listen("127.0.0.1", 0)
+        application = Starlette(
+            routes=[Mount("/dashboard", dashboard)], lifespan=lambda _: dashboard.router.lifespan_context(dashboard)
+        )
+        server = uvicorn.Server(uvicorn.Config(application, log_config=None, access_log=False, lifespan="on"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        running.append((server, thread))
+        while not server.started:
+            assert thread.is_alive(), "the dashboard did not start"
+            time.sleep(0.01)
+        return RunningDashboard(f"http://127.0.0.1:{listening.getsockname()[1]}/dashboard")
+
+    yield start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(TIMEOUT_SECONDS)
+
+
+@pytest.fixture
+def dashboard(serve: Serve) -> RunningDashboard:
+    return serve()

@@ -1,0 +1,2 @@
+-- Whether the reader sees everything.
+select analytics_is_admin();

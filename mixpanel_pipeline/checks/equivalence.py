@@ -77,6 +77,7 @@ def contributions_equal_lake(
         fix=f"Materialize those days again: `mixpanel-pipeline sync --from {wrong_days[0]} --to {wrong_days[-1]}`; "
         "where a day's content did not change, `mixpanel-pipeline sync --full` computes them from the lake.",
         figures={"days": days, "days_wrong": len(wrong_days), "contributions_wrong": len(differences)},
+        wrong_days=(wrong_days[0], wrong_days[-1]),
     )
 
 
@@ -104,6 +105,7 @@ def no_quarantined_events(warehouse: Warehouse, from_day: date | None = None, to
         ],
         fix="The files in the lake (LAKE_URL) give every line with its reason; they count in no total.",
         figures={"quarantined": count, "days_with_quarantine": len(bad)},
+        wrong_days=(bad[0].export_day, bad[-1].export_day),
     )
 
 
@@ -151,4 +153,5 @@ def events_lie_within_their_day(
         ],
         fix="They are counted on the day Mixpanel gave them for. Check MIXPANEL_TIME_MODE and MIXPANEL_TIMEZONE.",
         figures={"outside_day": count},
+        wrong_days=(bad[0].export_day, bad[-1].export_day),
     )

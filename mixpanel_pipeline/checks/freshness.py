@@ -1,6 +1,9 @@
 """The watermark moves, syncs stay small, no day is missing."""
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+import psycopg
 
 from mixpanel_pipeline.checks.verdict import ROWS_SHOWN, Verdict
 from mixpanel_pipeline.lake.calendar import ExportCalendar
@@ -16,12 +19,19 @@ def watermark_advances(
 
     The watermark is the newest event's time; a day without events moves the time of the last sync only.
     """
-    name = "watermark_advances"
     with warehouse.connect() as connection:
-        row = connection.execute(
-            "select last_event_time, last_synced_at from sync_watermarks where source = %s", [SOURCE]
-        ).fetchone()
-        newest = connection.execute("select max(export_day) from raw_partitions").fetchone()
+        return judge_watermark(connection, calendar, now, hours, has_account=has_account)
+
+
+def judge_watermark(
+    connection: psycopg.Connection, calendar: ExportCalendar, now: datetime, hours: int, *, has_account: bool
+) -> Verdict:
+    """What watermark_advances finds, on a connection that is there."""
+    name = "watermark_advances"
+    row = connection.execute(
+        "select last_event_time, last_synced_at from sync_watermarks where source = %s", [SOURCE]
+    ).fetchone()
+    newest = connection.execute("select max(export_day) from raw_partitions").fetchone()
     if row is None or newest is None or newest[0] is None:
         if not has_account:
             return Verdict(name, True, "no Mixpanel account is set, and nothing was ever synchronized")
@@ -43,14 +53,19 @@ def watermark_advances(
 
 def sync_is_incremental(warehouse: Warehouse, most_events: int, most_seconds: int) -> Verdict:
     """The newest incremental sync of a day brought no more new events, and took no longer, than it should."""
-    name = "sync_is_incremental"
     with warehouse.connect() as connection:
-        row = connection.execute(
-            "select sync_metadata ->> 'export_day', coalesce((sync_metadata ->> 'new_events')::bigint, 0), "
-            "extract(epoch from completed_at - created_at)::float8 from sync_logs "
-            "where source = %s and mode = 'incremental' and status = 'completed' order by id desc limit 1",
-            [SOURCE],
-        ).fetchone()
+        return judge_newest_sync(connection, most_events, most_seconds)
+
+
+def judge_newest_sync(connection: psycopg.Connection, most_events: int, most_seconds: int) -> Verdict:
+    """What sync_is_incremental finds, on a connection that is there."""
+    name = "sync_is_incremental"
+    row = connection.execute(
+        "select sync_metadata ->> 'export_day', coalesce((sync_metadata ->> 'new_events')::bigint, 0), "
+        "extract(epoch from completed_at - created_at)::float8 from sync_logs "
+        "where source = %s and mode = 'incremental' and status = 'completed' order by id desc limit 1",
+        [SOURCE],
+    ).fetchone()
     if row is None:
         return Verdict(name, True, "no incremental sync yet", "warning")
     day, events, seconds = row
@@ -69,10 +84,13 @@ def sync_is_incremental(warehouse: Warehouse, most_events: int, most_seconds: in
 
 def no_missing_partitions(warehouse: Warehouse, calendar: ExportCalendar, now: datetime) -> Verdict:
     """Every closed day since the first fetched one has its partition, and none failed last."""
-    name = "no_missing_partitions"
     with warehouse.connect() as connection:
-        missing = missing_days(connection, calendar, now)
-        failed = failed_days(connection)
+        return judge_days(missing_days(connection, calendar, now), failed_days(connection))
+
+
+def judge_days(missing: Sequence[date], failed: Sequence[date]) -> Verdict:
+    """What no_missing_partitions finds, of days that are known."""
+    name = "no_missing_partitions"
     if not missing and not failed:
         return Verdict(name, True, "no day is missing and none failed last", "warning")
     bad = sorted({*missing, *failed})

@@ -91,9 +91,11 @@ def not_compared(error: MixpanelError | SettingsError) -> Verdict:
     """Mixpanel could not be asked, which is neither good nor bad news of the totals."""
     if isinstance(error, SettingsError):
         fix = "The lake was not compared with Mixpanel's reports; set what is missing, then check again."
-        return Verdict(NAME, False, f"not compared with Mixpanel: {str(error).rstrip('.')}", "warning", fix=fix)
+        summary = f"not compared with Mixpanel: {str(error).rstrip('.')}"
+        return Verdict(NAME, False, summary, "warning", fix=fix, conclusive=False)
     reason = f"{error.what} ({error.place}): {error.detail.rstrip('.')}"
-    return Verdict(NAME, False, f"not compared with Mixpanel: {reason}", "warning", fix=error.advice())
+    summary = f"not compared with Mixpanel: {reason}"
+    return Verdict(NAME, False, summary, "warning", fix=error.advice(), conclusive=False)
 
 
 def _manifest(partitions: Sequence[RawPartition]) -> Manifest:
@@ -230,7 +232,7 @@ def _evidence(sync: EventSync, partition: RawPartition, late: int) -> Evidence:
 def _verdict(sync: EventSync, found: _Comparison) -> Verdict:
     days, differences = sorted({day for _, day in found.ours}), found.differences
     if not days:
-        return Verdict(NAME, True, NOTHING_YET, "warning")
+        return Verdict(NAME, True, NOTHING_YET, "warning", conclusive=False)
     unexplained = [cell for cell in differences if cell.kind == "unexplained"]
     figures = {
         "days": len(days),
@@ -241,7 +243,8 @@ def _verdict(sync: EventSync, found: _Comparison) -> Verdict:
     }
     compared = f"{len(found.ours)} counts from {days[0]} to {days[-1]} ({len(days)} days of {sync.calendar.timezone})"
     if not differences:
-        return Verdict(NAME, True, f"{compared} equal Mixpanel's reports", "warning", figures=figures)
+        summary = f"{compared} equal Mixpanel's reports"
+        return Verdict(NAME, True, summary, "warning", figures=figures, looked_at=(days[0], days[-1]))
     ordered = sorted(differences, key=lambda cell: (cell.kind != "unexplained", cell.day, cell.event))
     kinds = ", ".join(f"{sum(cell.kind == kind for cell in ordered)} {kind}" for kind in _kinds(ordered))
     return Verdict(
@@ -252,6 +255,8 @@ def _verdict(sync: EventSync, found: _Comparison) -> Verdict:
         rows=[cell.row() for cell in ordered[:ROWS_SHOWN]],
         fix=" ".join(_fix(sync, kind, [cell for cell in ordered if cell.kind == kind]) for kind in _kinds(ordered)),
         figures=figures,
+        wrong_days=(min(cell.day for cell in differences), max(cell.day for cell in differences)),
+        looked_at=(days[0], days[-1]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+import psycopg
 from psycopg.rows import dict_row
 
 from mixpanel_pipeline.checks.verdict import ROWS_SHOWN, Verdict
@@ -17,8 +18,14 @@ SYNCS_IN_A_ROW = 3
 
 def profiles_skip_unchanged(warehouse: Warehouse) -> Verdict:
     """Of the last three snapshots one at least left somebody out who had not changed, and the newest was compared."""
+    with warehouse.connect() as connection:
+        return judge_snapshots(connection)
+
+
+def judge_snapshots(connection: psycopg.Connection) -> Verdict:
+    """What profiles_skip_unchanged finds, on a connection that is there."""
     name = "profiles_skip_unchanged"
-    with warehouse.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         syncs = cursor.execute(
             read_sql("subscribers/last_profile_syncs.sql"), {"source": SOURCE, "most": SYNCS_IN_A_ROW}
         ).fetchall()

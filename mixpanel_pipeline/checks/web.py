@@ -43,7 +43,12 @@ COUNTS_OF = {"page": ("page_views",), "click target": ("clicks",)}
 
 def hourly_is_fresh(warehouse: Warehouse, now: datetime) -> Verdict:
     """Hourly aggregates reach to within two hours of now (three: an error)."""
-    name, progress = "hourly_is_fresh", read_progress(warehouse)
+    return judge_freshness(read_progress(warehouse), now)
+
+
+def judge_freshness(progress: Progress, now: datetime) -> Verdict:
+    """What hourly_is_fresh finds, of progress that is known."""
+    name = "hourly_is_fresh"
     reached = progress.hours_until or _first_hour_that_waits(progress)
     figures = {"marks_waiting": progress.marks_waiting, "aggregated_until": str(progress.hours_until)}
     if not progress.in_use and not progress.marks_waiting:
@@ -80,6 +85,7 @@ def hourly_equals_raw(warehouse: Warehouse, start: datetime | None = None, end: 
         "hourly_equals_raw", False,
         f"{found.number:,} hourly rows are not what the raw rows say, the first on {found.days[0]}",
         rows=rows, fix=_aggregate_again(found.days), figures={"rows_wrong": found.number},
+        wrong_days=(found.days[0], found.days[-1]),
     )  # fmt: skip
 
 
@@ -101,6 +107,7 @@ def daily_equals_raw(warehouse: Warehouse, first: date | None = None, last: date
         figures={
             "event_rows_wrong": events.number, "card_rows_wrong": cards.number, "days_of_wrong_uniques": len(uniques),
         },
+        wrong_days=(min(days), max(days)),
     )  # fmt: skip
 
 
@@ -123,6 +130,7 @@ def normalized_equals_legacy(warehouse: Warehouse, first: date | None = None, la
             "what is missing. Where they have more while clients write both forms, legacy writes got lost, or that job "
             "was told a both_forms_since that is too late.",
             figures=figures,
+            wrong_days=(min(row["day"] for row in differences), max(row["day"] for row in differences)),
         )  # fmt: skip
     if comparison.problems:
         return Verdict(

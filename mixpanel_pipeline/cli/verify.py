@@ -21,6 +21,7 @@ from mixpanel_pipeline.checks.matches_mixpanel import LONGEST_WAIT, PATIENCE, ma
 from mixpanel_pipeline.checks.profiles import profiles_equal_snapshot, profiles_skip_unchanged
 from mixpanel_pipeline.checks.set_based import set_based_equals_loop
 from mixpanel_pipeline.checks.verdict import Verdict
+from mixpanel_pipeline.checks.verdict_log import record_verdict, window_of_days
 from mixpanel_pipeline.checks.web import (
     daily_equals_raw,
     dashboard_is_fast,
@@ -98,7 +99,10 @@ def run_checks(settings: Settings, warehouse: Warehouse, days: tuple[date, date]
             dashboard_is_fast: lambda: dashboard_is_fast(warehouse),
         }
     with progress_console().status("checking totals against the lake, and web aggregates against raw rows ..."):
-        return [_verdict(check.__name__, ask) for check, ask in checks.items()]
+        verdicts = [_verdict(check.__name__, ask) for check, ask in checks.items()]
+    for verdict in verdicts:
+        record_verdict(warehouse, verdict, window_of_days(first, last))
+    return verdicts
 
 
 def _verdict(name: str, ask: Callable[[], Verdict]) -> Verdict:
@@ -113,7 +117,8 @@ def _verdict(name: str, ask: Callable[[], Verdict]) -> Verdict:
         if not isinstance(error, EXPLAINED):
             logger.warning("%s could not be run", name, exc_info=True)
         said = " ".join(f"{type(error).__name__}: {error}".split())
-        return Verdict(name, False, f"could not be run: {said}", fix="Mend what the message says, then verify again.")
+        fix = "Mend what the message says, then verify again."
+        return Verdict(name, False, f"could not be run: {said}", fix=fix, conclusive=False)
 
 
 def _matches_mixpanel(settings: Settings, warehouse: Warehouse, first: date | None, last: date | None) -> Verdict:

@@ -17,6 +17,7 @@ from mixpanel_pipeline.checks.matches_mixpanel import LONGEST_WAIT, matches_mixp
 from mixpanel_pipeline.checks.profiles import profiles_equal_snapshot, profiles_skip_unchanged
 from mixpanel_pipeline.checks.set_based import set_based_equals_loop
 from mixpanel_pipeline.checks.verdict import Verdict
+from mixpanel_pipeline.checks.verdict_log import Window, record_verdict, window_of_days
 from mixpanel_pipeline.dagster_project.asset_specs import CONTRIBUTIONS, PROFILES, RAW_EVENTS, TOTALS, WATERMARKS
 from mixpanel_pipeline.dagster_project.previews import table
 from mixpanel_pipeline.dagster_project.resources import EXPORT_POOL, Pipeline
@@ -69,6 +70,15 @@ def asset_checks() -> list[dg.AssetChecksDefinition]:
     ]  # fmt: skip
 
 
+def concluded(
+    context: dg.AssetCheckExecutionContext, pipeline: Pipeline, verdict: Verdict, asked_about: Window
+) -> dg.AssetCheckResult:
+    """Tells a verdict to whom it concerns: the run's log, the health page and Dagster."""
+    context.log.info(str(verdict))
+    record_verdict(pipeline.warehouse, verdict, asked_about)
+    return check_result(verdict)
+
+
 def check_result(verdict: Verdict) -> dg.AssetCheckResult:
     """A verdict as Dagster shows it: what differs, by how much, for which rows, and what to do."""
     metadata = {"summary": verdict.summary, **verdict.figures}
@@ -87,9 +97,8 @@ def _check(
 ) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=key, name=function.__name__, description=function.__doc__, blocking=blocking, pool=pool)
     def check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-        verdict = rule(pipeline, _days_of_run(context))
-        context.log.info(str(verdict))
-        return check_result(verdict)
+        days = _days_of_run(context)
+        return concluded(context, pipeline, rule(pipeline, days), window_of_days(*days))
 
     return check
 

@@ -1,11 +1,12 @@
 """Asset checks of the web aggregates: the plain functions of mixpanel_pipeline.checks.web."""
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import dagster as dg
 
 from mixpanel_pipeline.checks.verdict import Verdict
+from mixpanel_pipeline.checks.verdict_log import Window
 from mixpanel_pipeline.checks.web import (
     daily_equals_raw,
     dashboard_is_fast,
@@ -13,11 +14,10 @@ from mixpanel_pipeline.checks.web import (
     hourly_is_fresh,
     normalized_equals_legacy,
 )
-from mixpanel_pipeline.dagster_project.checks import check_result
+from mixpanel_pipeline.dagster_project.checks import concluded
 from mixpanel_pipeline.dagster_project.resources import Pipeline
 from mixpanel_pipeline.dagster_project.web_specs import DAILY, HOURLY, USERS
 
-Window = tuple[datetime, datetime] | None
 Rule = Callable[[Pipeline, Window], Verdict]
 
 HOURLY_EQUALS_RAW = dg.AssetCheckKey(HOURLY, hourly_equals_raw.__name__)
@@ -47,9 +47,8 @@ def web_asset_checks() -> list[dg.AssetChecksDefinition]:
 def _check(key: dg.AssetKey, function: Callable[..., Verdict], rule: Rule) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=key, name=function.__name__, description=function.__doc__)
     def check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-        verdict = rule(pipeline, _window_of_run(context))
-        context.log.info(str(verdict))
-        return check_result(verdict)
+        window = _window_of_run(context)
+        return concluded(context, pipeline, rule(pipeline, window), window)
 
     return check
 

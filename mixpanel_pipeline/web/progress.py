@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
+import psycopg
 from psycopg.rows import class_row, dict_row
 
 from mixpanel_pipeline.warehouse.connection import Warehouse
@@ -33,7 +34,13 @@ class Progress:
 
 def read_progress(warehouse: Warehouse) -> Progress:
     """From one statement."""
-    with warehouse.connect() as connection, connection.cursor(row_factory=class_row(Progress)) as cursor:
+    with warehouse.connect() as connection:
+        return progress_of(connection)
+
+
+def progress_of(connection: psycopg.Connection) -> Progress:
+    """The same on a connection that is there."""
+    with connection.cursor(row_factory=class_row(Progress)) as cursor:
         found = cursor.execute(read_sql("web/progress.sql")).fetchone()
     if found is None:
         raise AssertionError("select without from returns one row")

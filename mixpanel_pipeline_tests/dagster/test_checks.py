@@ -171,3 +171,43 @@ def test_without_credentials_nothing_is_compared_which_is_no_pass(loaded: Dagste
     evaluation = evaluations(loaded)["matches_mixpanel"]
     assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "MIXPANEL_PROJECT_ID" in (evaluation.description or "")
+
+
+def verdicts(dagster: Dagster) -> dict[str, tuple]:
+    """Of each check, of its newest verdict: whether it passed, what it looked at, and what stands."""
+    rows = dagster.rows(
+        "select distinct on (check_name) check_name, passed, lower(looked_at)::date, upper(looked_at)::date, "
+        "(select min(lower(part))::date from unnest(stands) as part) from check_verdicts order by check_name, id desc"
+    )
+    return {name: tuple(row) for name, *row in rows}
+
+
+def test_every_check_leaves_its_verdict(loaded: Dagster):
+    found = evaluations(loaded)
+    assert {name: verdict[:3] for name, verdict in verdicts(loaded).items()} == {
+        **{name: (True, None, None) for name in found},
+        "matches_mixpanel": (True, day(8), day(11)),
+    }
+
+
+def test_verdicts_say_which_days_a_run_looked_at(loaded: Dagster):
+    of_day = "subscriber_daily_contributions where export_day = '2025-03-09'"
+    loaded.write(f"create table taken_away as select * from {of_day}")
+    loaded.write(f"delete from {of_day}")
+    loaded.sync(10, 10)
+    alone = verdicts(loaded)
+    assert alone["contributions_equal_lake"] == (True, day(10), day(11), None)
+    assert alone["add_equals_replace"][1:3] == (None, None)
+    evaluations(loaded)
+    assert verdicts(loaded)["contributions_equal_lake"] == (False, None, None, day(9))
+    loaded.write("insert into subscriber_daily_contributions select * from taken_away")
+    loaded.sync(8, 9)
+    assert verdicts(loaded)["contributions_equal_lake"] == (True, day(8), day(10), None)
+    assert loaded.rows(
+        "select count(*) from check_verdicts where check_name = 'contributions_equal_lake' and not isempty(stands)"
+    ) == [(0,)]
+
+
+def test_a_verdict_that_cannot_be_written_fails_no_check(loaded: Dagster):
+    loaded.write("drop table check_verdicts")
+    assert loaded.sync(10, 10).success

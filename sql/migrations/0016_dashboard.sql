@@ -1,14 +1,15 @@
 -- What the dashboard shows of the pipeline itself: what checks found, and who may read it: admins alone.
 
--- A check is asked about a run's days, or about all. `looked_at` says which; `stands` is what of a failure no later
--- verdict of that check has looked at, and is empty when it passed. So a check fails as long as a row of it stands:
--- that a later run of another day passed does not hide it.
+-- A check is asked about a run's days, or about all: `looked_at`. `stands` is what was wrong and no later verdict of that
+-- check has looked at, empty when it passed. So a check fails as long as a row of it stands: that it passed for another
+-- day does not hide that. One that is not conclusive (Mixpanel did not answer, say) settles nothing.
 create table check_verdicts (
     id bigint generated always as identity primary key,
     check_name text not null,
     checked_at timestamptz not null default clock_timestamp(),
     looked_at tstzrange not null,
     passed boolean not null,
+    conclusive boolean not null default true,
     severity text not null check (severity in ('warning', 'error')),
     summary text not null,
     fix text not null default '',

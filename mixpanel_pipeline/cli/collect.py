@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from mixpanel_pipeline.cli.output import give, json_option, say, table
-from mixpanel_pipeline.cli.postgres import ready_warehouse
-from mixpanel_pipeline.cli.up import POSTGRES_SECONDS, keep_postgres_running
+from mixpanel_pipeline.cli.postgres import POSTGRES_SECONDS, keep_postgres_running, ready_warehouse
 from mixpanel_pipeline.collector.options import Options
 from mixpanel_pipeline.collector.write_keys import end_key, list_keys, make_key
 from mixpanel_pipeline.settings import Settings, load_settings

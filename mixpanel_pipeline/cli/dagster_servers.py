@@ -9,12 +9,10 @@ from pathlib import Path
 
 import requests
 
-from mixpanel_pipeline.cli.servers import Servers, free_port
+from mixpanel_pipeline.cli.servers import ANSWER_SECONDS, LOOPBACK, Servers, answers, free_port, local_address
 
-LOOPBACK = "127.0.0.1"
 DEFINITIONS = "mixpanel_pipeline.definitions"
 LOCATION = "mixpanel_pipeline"
-ANSWER_SECONDS = 5
 
 LOCATION_QUERY = """
 { workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError {
@@ -48,8 +46,8 @@ def start_dagster(servers: Servers, home: Path, host: str, port: int) -> str:
         "webserver", ["-m", "dagster_webserver", "-h", host, "-p", str(port), "-w", str(workspace)]
     )  # fmt: skip
     daemon = servers.start("daemon", ["-m", "dagster._daemon", "run", "-w", str(workspace)])
-    local = f"http://{LOOPBACK if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104 - compared, not bound
-    servers.wait_until(lambda: _answers(f"{local}/server_info"), page)
+    local = local_address(host, port)
+    servers.wait_until(lambda: answers(f"{local}/server_info"), page)
     servers.wait_until(lambda: _location_is_loaded(local), page)
     servers.wait_until(lambda: _daemon_is_healthy(local), daemon)
     return local
@@ -71,13 +69,6 @@ def _accepts_connections(port: int) -> bool:
         with socket.create_connection((LOOPBACK, port), timeout=ANSWER_SECONDS):
             return True
     except OSError:
-        return False
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=ANSWER_SECONDS).ok
-    except requests.RequestException:
         return False
 
 

@@ -6,12 +6,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from mixpanel_pipeline.cli.dagster_servers import LOOPBACK
 from mixpanel_pipeline.cli.demo_project import demo_home, demo_project, demo_settings, lift_limits
 from mixpanel_pipeline.cli.group import FAILED
 from mixpanel_pipeline.cli.output import count, give, json_option, table
 from mixpanel_pipeline.cli.postgres import used_warehouse
-from mixpanel_pipeline.cli.servers import free_port, port_is_free
+from mixpanel_pipeline.cli.servers import LOOPBACK, free_port, port_is_free
 from mixpanel_pipeline.cli.verify import show_verdicts
 from mixpanel_pipeline.settings import load_settings
 

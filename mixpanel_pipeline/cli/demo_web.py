@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from mixpanel_pipeline.cli.demo_readers import let_them_read
 from mixpanel_pipeline.cli.output import count, say
 from mixpanel_pipeline.cli.sync_runs import SyncRuns
 from mixpanel_pipeline.cli.web_runs import AggregationReport, WebRuns
@@ -17,7 +18,7 @@ from mixpanel_pipeline.simulator.web_traffic import COLUMN_TYPES, TABLES
 from mixpanel_pipeline.web.marks import start_of
 
 SEED = 2026
-MOST_DAYS = 7
+MOST_DAYS = 30
 LATE_FRACTION = 0.01
 # Rows that come later than this after the end of their day are kept back, and sent when the day was aggregated.
 ON_TIME = timedelta(hours=2)
@@ -34,14 +35,13 @@ class WebStory:
 def tell_web_story(runs: SyncRuns) -> WebStory:
     """Some days of traffic are aggregated; then the rows come that were late, and their hours and days are again."""
     days = _days(runs)
-    traffic = WebTraffic(
-        SEED, projects=3, cards_per_project=5, visitors_per_day=250, events_per_day=2_000, first_day=days[0],
-        late_fraction=LATE_FRACTION,
-    )  # fmt: skip
+    traffic = web_traffic(days[0])
     web = WebRuns(runs)
-    say(f"web analytics: {count(len(days), 'day')} of traffic on three sites ...")
+    say(f"web analytics: {count(len(days), 'day')} of traffic on three sites, and today's so far ...")
     with runs.warehouse.connect() as connection:
+        let_them_read(connection, traffic)
         rows = sum(_load(connection, traffic, day, None, start_of(day) + timedelta(days=1) + ON_TIME) for day in days)
+        rows += _load(connection, traffic, days[-1] + timedelta(days=1), None, datetime.now(UTC))
     first = web.due()
     say("rows that browsers sent late ...")
     with runs.warehouse.connect() as connection:
@@ -65,6 +65,14 @@ def tell_web_story(runs: SyncRuns) -> WebStory:
         },
         [first, second],
     )
+
+
+def web_traffic(first_day: date) -> WebTraffic:
+    """The three sites of the demo, from that day on."""
+    return WebTraffic(
+        SEED, projects=3, cards_per_project=5, visitors_per_day=250, events_per_day=2_000, first_day=first_day,
+        late_fraction=LATE_FRACTION,
+    )  # fmt: skip
 
 
 def _days(runs: SyncRuns) -> list[date]:

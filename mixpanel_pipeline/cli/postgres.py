@@ -14,6 +14,10 @@ from mixpanel_pipeline.warehouse.connection import Warehouse, embedded_postgres,
 from mixpanel_pipeline.warehouse.migrations import MigrationError, migrate, pending_migrations
 
 
+# Asking the embedded Postgres whether it runs starts a process, so that is not done all the time.
+POSTGRES_SECONDS = 5.0
+
+
 @contextmanager
 def used_warehouse(settings: Settings, *, keep_running: bool = False) -> Iterator[Warehouse]:
     """The configured Postgres, or the embedded one, started when it does not run.
@@ -60,6 +64,16 @@ def bring_up_to_date(warehouse: Warehouse) -> None:
     applied = migrate(warehouse, asked_for=False)
     if applied:
         say(f"applied {', '.join(applied)}")
+
+
+def keep_postgres_running(settings: Settings) -> None:
+    """Nobody else would: a Postgres that was killed has no supervisor, and schedules would fail from then on."""
+    if settings.database_url is not None:
+        return
+    server = embedded_postgres(settings)
+    if not server.is_running():
+        say("the embedded Postgres had ended; starting it again")
+        server.start()
 
 
 def stop_embedded(settings: Settings) -> bool:

@@ -1,4 +1,4 @@
-"""Dagster's servers as children of this process: started, waited for, watched, and ended each by its own pid."""
+"""Servers as children of this process: started, waited for, watched, and ended each by its own pid."""
 
 import contextlib
 import os
@@ -12,12 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import requests
+
+LOOPBACK = "127.0.0.1"
 CHILD = Path(__file__).with_name("child.py")
 # Importing Dagster takes seconds, on a busy machine with two cores tens of them.
 START_TIMEOUT_SECONDS = 180
-# Beyond this a server that was told to end is killed.
-STOP_TIMEOUT_SECONDS = 20
+# Beyond this a server that was told to end is killed. The collector may take 25 to answer what it took.
+STOP_TIMEOUT_SECONDS = 30
 POLL_SECONDS = 0.2
+ANSWER_SECONDS = 5
 LOG_TAIL_CHARACTERS = 2000
 
 
@@ -46,15 +50,15 @@ class Servers:
     environment: Mapping[str, str]
     running: list[Server] = field(default_factory=list)
 
-    def start(self, name: str, arguments: list[str]) -> Server:
-        """Starts `python ARGUMENTS` and does not wait for it."""
+    def start(self, name: str, arguments: list[str], environment: Mapping[str, str] | None = None) -> Server:
+        """Starts `python ARGUMENTS`, with more of an environment if given, and does not wait for it."""
         self.log_directory.mkdir(parents=True, exist_ok=True)
         path = self.log_directory / f"{name.replace(' ', '-')}.log"
         with path.open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, str(CHILD), sys.executable, *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **(environment or {})},
             )  # fmt: skip
         server = Server(name, process, path)
         self.running.append(server)
@@ -107,6 +111,20 @@ def running_servers(log_directory: Path, environment: Mapping[str, str]) -> Iter
         servers.stop()
 
 
+def local_address(host: str, port: int) -> str:
+    """Where this machine reaches a server that listens there."""
+    shown = LOOPBACK if host == "0.0.0.0" else "::1" if host == "::" else host  # noqa: S104 - compared, not bound
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+def answers(url: str) -> bool:
+    """Whether a server answers there with success."""
+    try:
+        return requests.get(url, timeout=ANSWER_SECONDS).ok
+    except requests.RequestException:
+        return False
+
+
 def free_port(host: str) -> int:
     """A port that nobody listens on now."""
     with socket.create_server((host, 0)) as listening:
@@ -116,7 +134,7 @@ def free_port(host: str) -> int:
 def port_is_free(host: str, port: int) -> bool:
     """Whether a server can listen there."""
     try:
-        with socket.create_server((host, port)):
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             return True
     except OSError:
         return False

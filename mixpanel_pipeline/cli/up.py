@@ -1,31 +1,37 @@
-"""`up`: Dagster's web page and daemon until Ctrl-C."""
+"""`up`: Dagster's web page and daemon, the collector and the dashboard, until Ctrl-C."""
 
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
+from mixpanel_pipeline.cli.collector_server import DASHBOARD_PATH, NO_DASHBOARD, start_collector
+
 from mixpanel_pipeline.cli.credentials import require_credentials
-from mixpanel_pipeline.cli.dagster_servers import LOOPBACK, start_dagster
+from mixpanel_pipeline.cli.dagster_servers import start_dagster
 from mixpanel_pipeline.cli.output import give, json_option, say
-from mixpanel_pipeline.cli.postgres import bring_up_to_date, used_warehouse
-from mixpanel_pipeline.cli.servers import Servers, port_is_free, running_servers
+from mixpanel_pipeline.cli.postgres import POSTGRES_SECONDS, bring_up_to_date, keep_postgres_running, used_warehouse
+from mixpanel_pipeline.cli.servers import LOOPBACK, Servers, port_is_free, running_servers
 from mixpanel_pipeline.settings import Settings, load_settings
-from mixpanel_pipeline.warehouse.connection import describe, embedded_postgres
+from mixpanel_pipeline.warehouse.connection import describe
 
 WATCH_SECONDS = 1.0
-# Asking the embedded Postgres starts a process, so that is done less often.
-POSTGRES_SECONDS = 5.0
 
 
 @click.command()
 @click.option("--host", default=LOOPBACK, show_default=True, help="Dagster's page has no login: keep it private.")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Of Dagster's page.")
+@click.option("--collector-host", default=LOOPBACK, show_default=True, help="Where the collector and the dashboard listen.")
+@click.option("--collector-port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Their port.")
 @json_option
-def up(host: str, port: int, as_json: bool) -> None:
-    """Run Dagster's web page, its daemon and a code server against the configured services, until Ctrl-C."""
+def up(host: str, port: int, collector_host: str, collector_port: int, as_json: bool) -> None:
+    """Run Dagster's web page, its daemon and a code server, the collector and the dashboard against the configured
+    services, until Ctrl-C."""
     settings = load_settings()
-    if not port_is_free(host, port):
-        raise click.UsageError(f"port {port} on {host} is taken; give another one with --port")
+    for option, where, number in (("--port", host, port), ("--collector-port", collector_host, collector_port)):
+        if not port_is_free(where, number):
+            raise click.UsageError(f"port {number} on {where} is taken; give another one with {option}")
     if settings.uses_mixpanel:
         require_credentials(settings)  # now, not by the first run at night
     else:
@@ -33,11 +39,29 @@ def up(host: str, port: int, as_json: bool) -> None:
     with used_warehouse(settings) as warehouse:
         say(f"database {describe(warehouse.url)}")
         bring_up_to_date(warehouse)
-        serve(settings, warehouse.url, host, port, as_json=as_json)
+        serve(settings, warehouse.url, Addresses(host, port, collector_host, collector_port), as_json=as_json)
 
 
-def serve(settings: Settings, warehouse_url: str, host: str, port: int, *, as_json: bool, quiet: bool = False) -> None:
-    """Starts Dagster's servers, prints the address (`quiet`: on stderr), and waits for Ctrl-C.
+@dataclass(frozen=True)
+class Addresses:
+    """Where Dagster's page listens, and where the collector and the dashboard."""
+
+    host: str
+    port: int
+    collector_host: str
+    collector_port: int
+
+
+def serve(
+    settings: Settings,
+    warehouse_url: str,
+    addresses: Addresses,
+    *,
+    as_json: bool,
+    quiet: bool = False,
+    readers: Path | None = None,
+) -> None:
+    """Starts the servers, prints their addresses (`quiet`: on stderr), and waits for Ctrl-C.
 
     Raises:
         ServerError: a server ended by itself.
@@ -48,11 +72,15 @@ def serve(settings: Settings, warehouse_url: str, host: str, port: int, *, as_js
     home = settings.pipeline_home
     with running_servers(home / "logs", environment) as servers:
         say("starting Dagster: code server, web page, daemon (10 to 30 seconds) ...")
-        url = start_dagster(servers, home, host, port)
-        if quiet:
-            say(f"Dagster: {url}")
-        else:
-            _announce(url, servers, as_json)
+        dagster = start_dagster(servers, home, addresses.host, addresses.port)
+        collector = start_collector(
+            servers, addresses.collector_host, addresses.collector_port,
+            {"DAGSTER_URL": settings.dagster_url or dagster}, readers,
+        )  # fmt: skip
+        dashboard = f"{collector}{DASHBOARD_PATH}" if settings.dashboard_jwt_secret else None
+        if dashboard is None:
+            say(NO_DASHBOARD)
+        _announce({"dagster": dagster, "collector": collector, "dashboard": dashboard}, servers, as_json, quiet)
         watch(servers, settings)
 
 
@@ -70,22 +98,16 @@ def watch(servers: Servers, settings: Settings) -> None:
         say("ending the servers ...")
 
 
-def keep_postgres_running(settings: Settings) -> None:
-    """Nobody else would: a Postgres that was killed has no supervisor, and schedules would fail from then on."""
-    if settings.database_url is not None:
-        return
-    server = embedded_postgres(settings)
-    if not server.is_running():
-        say("the embedded Postgres had ended; starting it again")
-        server.start()
-
-
-def _announce(url: str, servers: Servers, as_json: bool) -> None:
+def _announce(urls: dict[str, str | None], servers: Servers, as_json: bool, quiet: bool) -> None:
     pids = {server.name: server.process.pid for server in servers.running}
+    logs = str(servers.log_directory)
+    lines = [f"{name.capitalize() + ':':<10} {url}" for name, url in urls.items() if url]
+    lines.append(f"(logs in {logs}; Ctrl-C ends them)")
+    if quiet:
+        say("\n".join(lines))
+        return
     give(
-        {"dagster": url, "pids": pids, "logs": str(servers.log_directory)},
+        {**urls, "pids": pids, "logs": logs},
         as_json,
-        lambda console: console.print(
-            f"Dagster: [bold]{url}[/bold]   (logs in {servers.log_directory}; Ctrl-C ends it)", soft_wrap=True
-        ),
+        lambda console: console.print("\n".join(lines), soft_wrap=True, markup=False),
     )

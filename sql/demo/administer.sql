@@ -1,0 +1,1 @@
+insert into admin_users (user_id) values (%(user_id)s);

@@ -1,0 +1,1 @@
+insert into card_owner (user_code, user_id) values (%(user_code)s, %(user_id)s);

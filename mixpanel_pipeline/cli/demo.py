@@ -6,6 +6,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from mixpanel_pipeline.cli.demo_readers import write_readers
 from mixpanel_pipeline.cli.demo_project import demo_home, demo_project, demo_settings, lift_limits
 from mixpanel_pipeline.cli.group import FAILED
 from mixpanel_pipeline.cli.output import count, give, json_option, table
@@ -15,25 +16,36 @@ from mixpanel_pipeline.cli.verify import show_verdicts
 from mixpanel_pipeline.settings import load_settings
 
 MOST_DAYS = 365
-PORT = 3000
+DAGSTER_PORT, COLLECTOR_PORT = 3000, 8080
+PORT = click.IntRange(1, 65535)
 
 
 @click.command()
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1, MOST_DAYS), help="Days of history.")
 @click.option("--events-per-day", default=2_000, show_default=True, type=click.IntRange(10, 1_000_000))
-@click.option("--once", is_flag=True, help="End when everything was shown, instead of serving Dagster's page.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Of Dagster's page; 3000, or a free one if that is taken.")
+@click.option("--once", is_flag=True, help="End when everything was shown, instead of serving the pages.")
+@click.option("--port", type=PORT, help="Of Dagster's page; 3000, or a free one if that is taken.")
+@click.option("--collector-port", type=PORT, help="Of the collector and dashboard; 8080, or a free one.")
 @json_option
 @click.pass_context
-def demo(context: click.Context, days: int, events_per_day: int, once: bool, port: int | None, as_json: bool) -> None:
+def demo(
+    context: click.Context,
+    days: int,
+    events_per_day: int,
+    once: bool,
+    port: int | None,
+    collector_port: int | None,
+    as_json: bool,
+) -> None:
     """Show the pipeline at work on nothing but this machine: no account, no database, no network.
 
     Each time from nothing, in a directory of its own: a Postgres, a simulated Mixpanel project with duplicates, late
     events and a broken export, a backfill, a second sync, profiles, web traffic with late rows, and all checks. Then
-    Dagster's page, until Ctrl-C.
+    Dagster's page and the dashboard, until Ctrl-C; there you sign in as somebody of the demo, without a password.
     """
-    if port is not None and not port_is_free(LOOPBACK, port):
-        raise click.UsageError(f"port {port} is taken; give another one with --port")
+    for option, number in (("--port", port), ("--collector-port", collector_port)):
+        if number is not None and not port_is_free(LOOPBACK, number):
+            raise click.UsageError(f"port {number} is taken; give another one with {option}")
     given = load_settings()
     given.make_home()
     with demo_home(given.pipeline_home / "demo") as home, demo_project(days, events_per_day) as project:
@@ -45,13 +57,20 @@ def demo(context: click.Context, days: int, events_per_day: int, once: bool, por
             result = {**story.figures, "succeeded": story.succeeded, "checks": [asdict(v) for v in story.verdicts]}
             give(result, as_json, lambda console: _show(console, story.figures, story.verdicts))
             if not once:
-                from mixpanel_pipeline.cli.up import serve
+                from mixpanel_pipeline.cli.up import Addresses, serve
 
                 lift_limits(warehouse, project, "for whoever tries things on Dagster's page")
-                chosen = port or (PORT if port_is_free(LOOPBACK, PORT) else free_port(LOOPBACK))
-                serve(settings, warehouse.url, LOOPBACK, chosen, as_json=False, quiet=as_json)
+                addresses = Addresses(
+                    LOOPBACK, _port(port, DAGSTER_PORT), LOOPBACK, _port(collector_port, COLLECTOR_PORT)
+                )
+                readers = write_readers(home / "readers.json", story.readers)
+                serve(settings, warehouse.url, addresses, as_json=False, quiet=as_json, readers=readers)
     if not story.succeeded:
         context.exit(FAILED)
+
+
+def _port(given: int | None, usual: int) -> int:
+    return given or (usual if port_is_free(LOOPBACK, usual) else free_port(LOOPBACK))
 
 
 def _show(console: Console, figures: dict[str, Any], verdicts: list[Any]) -> None:

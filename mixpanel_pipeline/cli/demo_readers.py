@@ -1,6 +1,9 @@
 """Who may read what in the demo: one person of each kind, to sign in as on the dashboard."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from uuid import UUID, uuid5
 
 import psycopg
@@ -49,6 +52,12 @@ def let_them_read(connection: psycopg.Connection, traffic: WebTraffic) -> None:
     for user_code, user_id in [*owned, (_card_of_its_own(traffic), card_owner.user_id)]:
         connection.execute(read_sql("demo/own_card.sql"), {"user_code": user_code, "user_id": user_id})
     connection.execute(read_sql("demo/administer.sql"), {"user_id": administrator.user_id})
+
+
+def write_readers(path: Path, readers: Sequence[DemoReader]) -> Path:
+    """Writes them as `collect --sign-in-as` reads them: a JSON array of objects with name, description and user_id."""
+    path.write_text(json.dumps([asdict(reader) for reader in readers], default=str, indent=1), encoding="utf-8")
+    return path
 
 
 def _card_of_its_own(traffic: WebTraffic) -> str:

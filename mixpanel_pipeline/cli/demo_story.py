@@ -9,6 +9,7 @@ import requests
 from mixpanel_pipeline import catalog
 from mixpanel_pipeline.checks.verdict import Verdict
 from mixpanel_pipeline.cli.demo_project import DAYS_WITHIN_LIMITS, lift_limits
+from mixpanel_pipeline.cli.demo_readers import DemoReader
 from mixpanel_pipeline.cli.demo_web import tell_web_story
 from mixpanel_pipeline.cli.output import count, say
 from mixpanel_pipeline.cli.profile_report import ProfileReport
@@ -29,11 +30,12 @@ ANSWER_SECONDS = 30
 
 @dataclass(frozen=True)
 class Story:
-    """What happened: figures by name (demo.py says them in words), and what the checks found."""
+    """What happened: figures by name (demo.py says them in words), what the checks found, and who may read it."""
 
     figures: dict[str, Any]
     verdicts: list[Verdict]
     reports: list[SyncReport | ProfileReport | AggregationReport]
+    readers: list[DemoReader]
 
     @property
     def succeeded(self) -> bool:
@@ -74,7 +76,7 @@ def tell_story(settings: Settings, warehouse: Warehouse, server: SimulatorServer
         **_profile_figures(everybody, changed),
         **web.figures,
     }
-    return Story(figures, verdicts, [first, second, third, everybody, changed, *web.reports])
+    return Story(figures, verdicts, [first, second, third, everybody, changed, *web.reports], web.readers)
 
 
 def _backfill_figures(report: SyncReport, partitions: list[RawPartition], requests_made: int) -> dict[str, Any]:

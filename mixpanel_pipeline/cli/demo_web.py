@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from mixpanel_pipeline.cli.demo_readers import let_them_read
+from mixpanel_pipeline.cli.demo_readers import DemoReader, demo_readers, let_them_read
 from mixpanel_pipeline.cli.output import count, say
 from mixpanel_pipeline.cli.sync_runs import SyncRuns
 from mixpanel_pipeline.cli.web_runs import AggregationReport, WebRuns
@@ -26,10 +26,11 @@ ON_TIME = timedelta(hours=2)
 
 @dataclass(frozen=True)
 class WebStory:
-    """What happened: figures by name (demo.py says them in words)."""
+    """What happened: figures by name (demo.py says them in words), and who may see the sites."""
 
     figures: dict[str, Any]
     reports: list[AggregationReport]
+    readers: list[DemoReader]
 
 
 def tell_web_story(runs: SyncRuns) -> WebStory:
@@ -64,6 +65,7 @@ def tell_web_story(runs: SyncRuns) -> WebStory:
             "web_late_seconds": round(second.seconds, 1),
         },
         [first, second],
+        demo_readers(traffic),
     )
 
 

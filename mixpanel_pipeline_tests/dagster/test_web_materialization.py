@@ -1,17 +1,17 @@
 """Hours and days of web events as partitions: what runs write, report, and leave alone."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 
 from mixpanel_pipeline.dagster_project.web_assets import partition_key
 from mixpanel_pipeline.dagster_project.web_specs import COLUMNS_OF, WEB_KEYS
+from mixpanel_pipeline.web.marks import hour_of
 from mixpanel_pipeline_tests.dagster.conftest import Dagster
 from mixpanel_pipeline_tests.dagster.web_traffic import (
     DAILY,
     HOURLY,
-    LAST_HOUR,
     USERS,
     YESTERDAY,
     add,
@@ -95,14 +95,14 @@ def test_late_rows_of_any_age_show_as_partitions_aggregated_again(web: Dagster):
         "page_views": [site.page_view(site.at(41, 2), "late-visit")],
     }
     insert(web, late)
-    aggregate(web)
+    hour = aggregate(web)
     site.check_aggregates(web.pipeline.warehouse, add(rows, late))
     assert times_materialized(web, HOURLY, site.at(40, 17)) == 1
     assert times_materialized(web, HOURLY, site.at(40, 9)) == 1
     assert [times_materialized(web, DAILY, day_of(day)) for day in (30, 40, 41)] == [1, 2, 0]
     assert [times_materialized(web, USERS, day_of(day)) for day in (40, 41)] == [1, 1]
     assert metadata(web, HOURLY, site.at(40, 17))["counted"] == 1
-    assert metadata(web, HOURLY, LAST_HOUR)["run_late_partitions"] == 1
+    assert metadata(web, HOURLY, hour)["run_late_partitions"] == 1
 
 
 def test_a_late_visitor_is_no_newcomer_later_and_those_days_are_reported(web: Dagster):
@@ -139,10 +139,11 @@ def test_only_a_run_of_everything_finds_what_was_changed_by_hand(web: Dagster):
 
 
 def test_the_current_hour_and_today_are_aggregated_but_are_no_partitions_yet(web: Dagster):
-    insert(web, {"events": [site.event(LAST_HOUR + timedelta(hours=1))], "clicks": [site.click(site.at(91, 0))]})
-    aggregate(web)
+    now_running = hour_of(datetime.now(UTC))
+    insert(web, {"events": [site.event(now_running)], "clicks": [site.click(site.at(91, 0))]})
+    hour = aggregate(web)
     assert web.rows(f"select count(*) from {HOURLY}") == [(1,)]
-    assert web.materialized(HOURLY) == {partition_key(LAST_HOUR)}
+    assert web.materialized(HOURLY) == {partition_key(hour)}
     assert web.materialized(USERS) == {str(YESTERDAY)}
 
 

@@ -11,12 +11,12 @@ from dagster._utils.schedules import cron_string_iterator
 from mixpanel_pipeline.dagster_project.partitions import web_days, web_hours
 from mixpanel_pipeline.dagster_project.web_assets import partition_key
 from mixpanel_pipeline.lake.calendar import utc_now
+from mixpanel_pipeline.web.marks import hour_of
 from mixpanel_pipeline_tests.dagster.conftest import Dagster
 from mixpanel_pipeline_tests.dagster.test_schedules_and_sensors import ranges, sensor_tick
 from mixpanel_pipeline_tests.dagster.web_traffic import (
     DAILY,
     HOURLY,
-    LAST_HOUR,
     USERS,
     YESTERDAY,
     aggregate,
@@ -106,7 +106,7 @@ def test_the_first_run_begins_at_the_oldest_row_but_not_before_the_start_date(we
     insert(web, traffic(5))
     now = utc_now()
     (request,) = tick(web, "web_hourly_schedule", now).run_requests
-    assert ranges([request]) == [(partition_key(site.at(0, 0)), partition_key(LAST_HOUR))]
+    assert ranges([request]) == [(partition_key(site.at(0, 0)), partition_key(hour_of(now) - timedelta(hours=1)))]
     assert request.run_config["ops"]["web_hours"]["config"] == {"everything": False}
     (request,) = tick(web, "web_daily_schedule", now).run_requests
     assert ranges([request]) == [(str(day_of(0)), str(YESTERDAY))]

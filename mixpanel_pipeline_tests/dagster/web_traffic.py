@@ -15,7 +15,6 @@ from mixpanel_pipeline_tests.web.plain_web import Row
 
 HOURLY, DAILY, USERS = "analytics_events_hourly_agg", "analytics_events_daily_agg", "analytics_daily_user_stats"
 YESTERDAY = site.TODAY - timedelta(days=1)
-LAST_HOUR = hour_of(datetime.now(UTC)) - timedelta(hours=1)
 
 
 def traffic(days: int = 91, every: int = 1) -> dict[str, list[Row]]:
@@ -58,10 +57,17 @@ def _run(web: Dagster, job: str, first: Any, last: Any, everything: bool) -> dg.
     return result
 
 
-def aggregate(web: Dagster) -> None:
-    """What the next hourly and daily run would do."""
-    run_hours(web, LAST_HOUR, LAST_HOUR, everything=False)
+def last_hour() -> datetime:
+    """The newest hour that is over; the clock goes on while tests run."""
+    return hour_of(datetime.now(UTC)) - timedelta(hours=1)
+
+
+def aggregate(web: Dagster) -> datetime:
+    """What the next hourly and daily run would do; the hour that it ran for."""
+    hour = last_hour()
+    run_hours(web, hour, hour, everything=False)
     run_days(web, YESTERDAY, YESTERDAY, everything=False)
+    return hour
 
 
 def day_of(number: int) -> date:

@@ -19,8 +19,10 @@ SQL_API = catalog_sql.SQL_API.read_bytes()
 WATERMARK = "select upsert_sync_watermark('mine', '2025-11-13T01:00:00Z', 5, 'note')"
 ROLES = "create role anybody; create role reader; grant select on all tables in schema public to reader"
 # Web analytics have tables and functions of their own (web/test_access.py).
-WEB = "^(analytics_|account$|account_collaborator$|admin_users$|card_owner$|project$)"
-FUNCTIONS = "pg_proc where pronamespace = 'public'::regnamespace and proname !~ 'analytics|aggregates|raw_events'"
+WEB = "^(analytics_|collector_|account$|account_collaborator$|admin_users$|card_owner$|project$)"
+FUNCTIONS = (
+    "pg_proc where pronamespace = 'public'::regnamespace and proname !~ 'analytics|aggregates|raw_events|collected'"
+)
 # What may be tried on each table, sequence and function that the migrations made, and what a refusal calls it.
 ATTEMPTS = f"""
     select 'table', format(attempt, relname, attname)

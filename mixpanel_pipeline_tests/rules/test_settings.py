@@ -80,7 +80,7 @@ def test_a_proxy_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_jwt_secret_that_is_too_short_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASHBOARD_JWT_SECRET", "ä" * 15 + "z")
-    with pytest.raises(SettingsError, match="got a value .not shown., which has fewer than 32 bytes"):
+    with pytest.raises(SettingsError, match=r"got a value .not shown., which has fewer than 32 bytes"):
         load_settings()
     monkeypatch.setenv("DASHBOARD_JWT_SECRET", "ä" * 16)
     assert load_settings().dashboard_jwt_secret is not None

@@ -21,6 +21,9 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 # How far back the first daily partition lies when MIXPANEL_START_DATE is not set.
 DEFAULT_HISTORY_DAYS = 90
 
+# As long as what HS256 makes of it: a shorter one is the weakest part (RFC 7518, 3.2).
+SHORTEST_JWT_SECRET = 32
+
 HOME_TAKES = "takes a directory that can be made and written"
 
 
@@ -155,6 +158,22 @@ class Settings(BaseSettings):
         description="addresses or networks of proxies whose X-Forwarded-For is believed, with commas between; "
         "unset: none",
     )
+    dashboard_jwt_secret: SecretStr | None = Field(
+        default=None,
+        description="what signs the tokens of the dashboard's readers (HS256; Supabase: the project's JWT secret), at "
+        "least 32 bytes; unset: the dashboard is not served",
+    )
+    dashboard_statement_seconds: int = Field(
+        default=10,
+        ge=1,
+        le=300,
+        description="how long Postgres may take for a query of the dashboard: a number of seconds from 1 to 300",
+    )
+    dagster_url: str | None = Field(
+        default=None,
+        description="address of Dagster's page, e.g. https://dagster.example.com, for links from the health page; "
+        "unset: `up` and `demo` know their own, else no links",
+    )
     alert_urls: SecretStr | None = Field(
         default=None,
         description="addresses that alerts go to, as Apprise writes them (https://github.com/caronc/apprise/wiki), "
@@ -186,7 +205,14 @@ class Settings(BaseSettings):
             raise ValueError("has a / or @ that is not percent-encoded")
         return value
 
-    @field_validator("mixpanel_data_url", "mixpanel_query_url")
+    @field_validator("dashboard_jwt_secret")
+    @classmethod
+    def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < SHORTEST_JWT_SECRET:
+            raise ValueError(f"has fewer than {SHORTEST_JWT_SECRET} bytes")
+        return value
+
+    @field_validator("mixpanel_data_url", "mixpanel_query_url", "dagster_url")
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
         if value and not _names_http_host(value):

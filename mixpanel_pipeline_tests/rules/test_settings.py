@@ -53,6 +53,8 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("COLLECTOR_QUEUE_BYTES", "0", "a number from 16777216"),
         ("COLLECTOR_IP_ADDRESSES", "hash", "drop (nothing), truncate"),
         ("COLLECTOR_BOTS", "maybe", "refuse (counted, not stored) or store"),
+        ("DASHBOARD_STATEMENT_SECONDS", "0", "a number of seconds from 1 to 300"),
+        ("DAGSTER_URL", "dagster.example.com", "an address that starts with https:// and names a host"),
     ],
 )
 def test_one_line_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str) -> None:
@@ -74,6 +76,14 @@ def test_a_proxy_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
             load_settings()
     monkeypatch.setenv("COLLECTOR_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1")
     assert load_settings().collector_trusted_proxies == "10.0.0.0/8, 2001:db8::1"
+
+
+def test_a_jwt_secret_that_is_too_short_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHBOARD_JWT_SECRET", "ä" * 15 + "z")
+    with pytest.raises(SettingsError, match=r"got a value .not shown., which has fewer than 32 bytes"):
+        load_settings()
+    monkeypatch.setenv("DASHBOARD_JWT_SECRET", "ä" * 16)
+    assert load_settings().dashboard_jwt_secret is not None
 
 
 def test_a_start_date_in_the_future(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,21 +1,23 @@
-"""`collect`: the collector of browsers' events alone, and the write keys that it takes."""
+"""`collect`: the collector of browsers' events and the dashboard alone, and the write keys that the former takes."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
+from mixpanel_pipeline.cli.collector_server import DASHBOARD_PATH, NO_DASHBOARD
 from mixpanel_pipeline.cli.output import give, json_option, say, table
 from mixpanel_pipeline.cli.postgres import POSTGRES_SECONDS, keep_postgres_running, ready_warehouse
-from mixpanel_pipeline.collector.options import Options
 from mixpanel_pipeline.collector.write_keys import end_key, list_keys, make_key
 from mixpanel_pipeline.settings import Settings, load_settings
 from mixpanel_pipeline.warehouse.connection import Warehouse, describe
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgresError
 
+LOOPBACKS = ("127.0.0.1", "::1", "localhost")
 KEY_COLUMNS = ("hint", "project_id", "origins", "created_at", "ended_at")
 
 
@@ -26,6 +28,13 @@ KEY_COLUMNS = ("hint", "project_id", "origins", "created_at", "ended_at")
 @click.option("--origin", "origins", multiple=True, help="With --new-key: a site whose pages may use it. Repeatable.")
 @click.option("--keys", "show_keys", is_flag=True, help="List the write keys, and end.")
 @click.option("--end-key", "ended_hint", metavar="HINT", help="End the write key that begins so (--keys), and end.")
+@click.option(
+    "--sign-in-as",
+    "readers",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="For demonstrations: on the dashboard anybody may be one of these people, with no token.",
+)
 @json_option
 def collect(
     host: str,
@@ -34,13 +43,17 @@ def collect(
     origins: tuple[str, ...],
     show_keys: bool,
     ended_hint: str | None,
+    readers: Path | None,
     as_json: bool,
 ) -> None:
-    """Take browsers' events over HTTP (docs/collector.md), until Ctrl-C."""
+    """Take browsers' events over HTTP (docs/collector.md) and, with a DASHBOARD_JWT_SECRET, serve the dashboard
+    (docs/dashboard.md), until Ctrl-C."""
     if sum(map(bool, (new_key, show_keys, ended_hint))) > 1:
         raise click.UsageError("--new-key, --keys and --end-key go one at a time")
     if origins and not new_key:
         raise click.UsageError("--origin goes with --new-key")
+    if readers and host not in LOOPBACKS:
+        raise click.UsageError(f"--sign-in-as goes with --host {LOOPBACKS[0]}: it lets everybody in who gets there")
     allowed = [_origin(given) for given in origins]
     settings = load_settings()
     with ready_warehouse(settings) as warehouse:
@@ -51,7 +64,7 @@ def collect(
         elif ended_hint:
             _end(warehouse, ended_hint, as_json)
         else:
-            _serve(settings, warehouse, host, port, as_json)
+            _serve(settings, warehouse, host, port, readers, as_json)
 
 
 def _make(warehouse: Warehouse, project: str, origins: list[str], as_json: bool) -> None:
@@ -77,23 +90,25 @@ def _end(warehouse: Warehouse, hint: str, as_json: bool) -> None:
     give({"ended": hint}, as_json, lambda console: console.print(f"ended {hint}; collectors follow in seconds"))
 
 
-def _serve(settings: Settings, warehouse: Warehouse, host: str, port: int, as_json: bool) -> None:
-    from mixpanel_pipeline.collector.application import build_application
-    from mixpanel_pipeline.collector.rules import read_rules
+def _serve(settings: Settings, warehouse: Warehouse, host: str, port: int, readers: Path | None, as_json: bool) -> None:
+    from mixpanel_pipeline.cli.service import build_service, read_readers
     from mixpanel_pipeline.collector.server import listen, serve
 
+    application = build_service(settings, warehouse, read_readers(readers) if readers else ())
     try:
         listening = listen(host, port)
     except OSError as error:
         raise click.UsageError(f"cannot listen on {host}, port {port}: {error.strerror}; see --host, --port") from None
     say(f"database {describe(warehouse.url)}")
+    if settings.dashboard_jwt_secret is None:
+        say(NO_DASHBOARD)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listening.getsockname()[1]}"
-    application = build_application(warehouse, read_rules(warehouse), _options(settings))
+    urls = {"url": url, "dashboard": f"{url}{DASHBOARD_PATH}" if settings.dashboard_jwt_secret else None}
     with listening, _postgres_kept_running(settings):
         serve(
             application, listening, settings.collector_trusted_proxies,
-            lambda: give({"url": url}, as_json, lambda console: console.print(url)),
+            lambda: give(urls, as_json, lambda console: console.print("\n".join(filter(None, urls.values())))),
         )  # fmt: skip
     say("ended; what was taken is stored")
 
@@ -117,18 +132,6 @@ def _postgres_kept_running(settings: Settings) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def _options(settings: Settings) -> Options:
-    return Options(
-        body_bytes=settings.collector_body_bytes,
-        queue_events=settings.collector_queue_events,
-        queue_bytes=settings.collector_queue_bytes,
-        requests_per_address=settings.collector_requests_per_address,
-        requests_per_key=settings.collector_requests_per_key,
-        ip_addresses=settings.collector_ip_addresses,
-        bots=settings.collector_bots,
-    )
 
 
 def _origin(given: str) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from mixpanel_pipeline.cli.demo_readers import write_readers
 from mixpanel_pipeline.cli.demo_project import demo_home, demo_project, demo_settings, lift_limits
+from mixpanel_pipeline.cli.demo_readers import write_readers
 from mixpanel_pipeline.cli.group import FAILED
 from mixpanel_pipeline.cli.output import count, give, json_option, table
 from mixpanel_pipeline.cli.postgres import used_warehouse

@@ -1,6 +1,7 @@
 """What the demo works on: a directory of its own, made anew each time, and a simulated Mixpanel project."""
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,6 +85,7 @@ def demo_settings(home: Path, server: SimulatorServer, days: int) -> Settings:
         MIXPANEL_QUERY_URL=server.url,
         MIXPANEL_START_DATE=str(datetime.now(UTC).date() - timedelta(days=days)),
         SYNC_WINDOW_DAYS=str(days),
+        DASHBOARD_JWT_SECRET=secrets.token_urlsafe(48),
     )
     return load_settings()
 

@@ -48,7 +48,9 @@ def let_them_read(connection: psycopg.Connection, traffic: WebTraffic) -> None:
         read_sql("demo/collaborate.sql"),
         {"user_id": collaborator.user_id, "project_ids": [project.project_id for project in traffic.projects[1:3]]},
     )
-    owned = [(card.user_code, owner.user_id) for card in traffic.cards if card.project_id == traffic.projects[0].project_id]
+    owned = [
+        (card.user_code, owner.user_id) for card in traffic.cards if card.project_id == traffic.projects[0].project_id
+    ]
     for user_code, user_id in [*owned, (_card_of_its_own(traffic), card_owner.user_id)]:
         connection.execute(read_sql("demo/own_card.sql"), {"user_code": user_code, "user_id": user_id})
     connection.execute(read_sql("demo/administer.sql"), {"user_id": administrator.user_id})

@@ -13,7 +13,6 @@ from mixpanel_pipeline.settings import Settings
 from mixpanel_pipeline.warehouse.connection import Warehouse, embedded_postgres, open_warehouse
 from mixpanel_pipeline.warehouse.migrations import MigrationError, migrate, pending_migrations
 
-
 # Asking the embedded Postgres whether it runs starts a process, so that is not done all the time.
 POSTGRES_SECONDS = 5.0
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from mixpanel_pipeline.cli.collector_server import DASHBOARD_PATH, NO_DASHBOARD, start_collector
-
 from mixpanel_pipeline.cli.credentials import require_credentials
 from mixpanel_pipeline.cli.dagster_servers import start_dagster
 from mixpanel_pipeline.cli.output import give, json_option, say
@@ -22,7 +21,9 @@ WATCH_SECONDS = 1.0
 @click.command()
 @click.option("--host", default=LOOPBACK, show_default=True, help="Dagster's page has no login: keep it private.")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Of Dagster's page.")
-@click.option("--collector-host", default=LOOPBACK, show_default=True, help="Where the collector and the dashboard listen.")
+@click.option(
+    "--collector-host", default=LOOPBACK, show_default=True, help="Where the collector and the dashboard listen."
+)
 @click.option("--collector-port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Their port.")
 @json_option
 def up(host: str, port: int, collector_host: str, collector_port: int, as_json: bool) -> None:

@@ -1,10 +1,19 @@
-"""`collect`: write keys are made, listed and ended; what is wrong is said before anything starts."""
+"""`collect`: write keys are made, listed and ended; what is wrong is said before anything starts; what is served."""
 
 import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
-from mixpanel_pipeline_tests.cli.conftest import Run
+from mixpanel_pipeline_tests.cli.conftest import PROGRAM, Run
+
+ANSWER_SECONDS = 30
+SECRET = "a secret of the tests, long enough for HS256"
 
 
 @pytest.mark.usefixtures("on_database")
@@ -51,6 +60,11 @@ def test_a_key_without_an_origin_says_what_it_is_for(run: Run) -> None:
         (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1, port 8080"),
         (["--host", "nowhere.invalid"], "cannot listen on nowhere.invalid"),
         (["--port", "70000"], "--port"),
+        (["--sign-in-as", "people.json", "--host", "203.0.113.1"], "goes with --host 127.0.0.1: it lets everybody in"),
+        (
+            ["--sign-in-as", "people.json"],
+            "people.json: expected a JSON array of objects with name, description and user",
+        ),
     ],
 )
 @pytest.mark.usefixtures("on_database")
@@ -59,3 +73,58 @@ def test_bad_usage(run: Run, arguments: list[str], part: str) -> None:
     assert finished.returncode == 2
     assert part in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.usefixtures("on_database")
+def test_the_dashboard_stands_beside_the_collector(environment: dict[str, str], tmp_path: Path) -> None:
+    people = [{"name": "Stranger", "description": "sees nothing", "user_id": "00000000-0000-0000-0000-000000000001"}]
+    (tmp_path / "people.json").write_text(json.dumps(people))
+    environment["DASHBOARD_JWT_SECRET"] = SECRET
+    with collecting(environment, tmp_path, "--sign-in-as", "people.json") as (process, told):
+        assert told["dashboard"] == f"{told['url']}/dashboard"
+        with requests.Session() as browser:
+            page = browser.get(told["url"], timeout=ANSWER_SECONDS)
+            assert page.url.startswith(f"{told['dashboard']}/sign-in?next=")
+            assert "Stranger" in page.text
+            answer = browser.post(
+                f"{told['dashboard']}/sign-in", {"reader": "0"}, headers={"Origin": told["url"]}, timeout=ANSWER_SECONDS
+            )
+            assert (answer.status_code, answer.url) == (200, f"{told['dashboard']}/")
+        assert requests.get(f"{told['url']}/readyz", timeout=ANSWER_SECONDS).json() == {"ready": True, "problems": []}
+        refused = requests.post(f"{told['url']}/v1/batch", json={"events": []}, timeout=ANSWER_SECONDS)
+        assert refused.status_code == 401
+        process.terminate()
+        assert process.wait(ANSWER_SECONDS) == 0
+    written = (tmp_path / "stderr").read_text()
+    assert "ended; what was taken is stored" in written
+    assert SECRET not in written
+
+
+@pytest.mark.usefixtures("on_database")
+def test_without_a_secret_there_is_no_dashboard(environment: dict[str, str], tmp_path: Path) -> None:
+    with collecting(environment, tmp_path) as (process, told):
+        assert told["dashboard"] is None
+        assert requests.get(f"{told['url']}/dashboard/", timeout=ANSWER_SECONDS).status_code == 404
+        assert requests.get(f"{told['url']}/healthz", timeout=ANSWER_SECONDS).ok
+        process.terminate()
+        assert process.wait(ANSWER_SECONDS) == 0
+    assert "no DASHBOARD_JWT_SECRET is set" in (tmp_path / "stderr").read_text()
+
+
+@contextmanager
+def collecting(
+    environment: dict[str, str], directory: Path, *arguments: str
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """`collect` on a free port, and what it printed; killed at the end of the block if it still runs."""
+    command = [*PROGRAM, "collect", "--port", "0", "--json", *arguments]
+    with (
+        (directory / "stderr").open("w") as errors,
+        subprocess.Popen(
+            command, env=environment, cwd=directory, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            yield process, json.loads(process.stdout.readline())
+        finally:
+            process.kill()

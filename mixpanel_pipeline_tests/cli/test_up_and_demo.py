@@ -41,14 +41,22 @@ def started(environment: dict[str, str], directory: Path, *arguments: str) -> It
             process.kill()
 
 
+def free_ports() -> list[str]:
+    """Options for ports that nobody has now."""
+    return ["--port", str(free_port("127.0.0.1")), "--collector-port", str(free_port("127.0.0.1"))]
+
+
 def first_line(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
     return json.loads(process.stdout.readline())
 
 
 def test_up_without_a_mixpanel_account_serves_web_analytics(environment: dict[str, str], tmp_path: Path) -> None:
-    with started(environment, tmp_path, "up", "--port", str(free_port("127.0.0.1")), "--json") as process:
-        assert requests.get(f"{first_line(process)['dagster']}/server_info", timeout=30).ok
+    with started(environment, tmp_path, "up", *free_ports(), "--json") as process:
+        told = first_line(process)
+        assert requests.get(f"{told['dagster']}/server_info", timeout=30).ok
+        assert requests.get(f"{told['collector']}/readyz", timeout=30).json()["ready"]
+        assert told["dashboard"] is None
         process.send_signal(signal.SIGINT)
         assert process.wait(END_SECONDS) == 0
     assert "web events are aggregated, nothing is synchronized" in (tmp_path / "stderr").read_text()
@@ -57,10 +65,13 @@ def test_up_without_a_mixpanel_account_serves_web_analytics(environment: dict[st
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_up_serves_until_a_signal(environment: dict[str, str], tmp_path: Path, number: signal.Signals) -> None:
-    port = str(free_port("127.0.0.1"))
-    with started(environment, tmp_path, "up", "--port", port, "--json") as process:
+    environment["DASHBOARD_JWT_SECRET"] = "a secret of the tests, long enough for HS256"
+    ports = free_ports()
+    with started(environment, tmp_path, "up", *ports, "--json") as process:
         told = first_line(process)
-        assert told["dagster"] == f"http://127.0.0.1:{port}"
+        assert told["dagster"] == f"http://127.0.0.1:{ports[1]}"
+        assert told["dashboard"] == f"http://127.0.0.1:{ports[3]}/dashboard"
+        assert requests.get(told["dashboard"], timeout=30).url.startswith(f"{told['dashboard']}/sign-in")
         assert requests.get(f"{told['dagster']}/server_info", timeout=30).json()["dagster_version"]
         children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
         assert set(told["pids"].values()) <= set(children)
@@ -73,8 +84,7 @@ def test_up_serves_until_a_signal(environment: dict[str, str], tmp_path: Path, n
 
 @pytest.mark.usefixtures("project")
 def test_up_says_which_child_died(environment: dict[str, str], tmp_path: Path) -> None:
-    port = str(free_port("127.0.0.1"))
-    with started(environment, tmp_path, "up", "--port", port, "--json") as process:
+    with started(environment, tmp_path, "up", *free_ports(), "--json") as process:
         told = first_line(process)
         psutil.Process(told["pids"]["daemon"]).kill()
         assert process.wait(END_SECONDS) == 1
@@ -88,8 +98,7 @@ def test_up_says_which_child_died(environment: dict[str, str], tmp_path: Path) -
 @pytest.mark.usefixtures("project")
 def test_up_starts_a_killed_embedded_postgres_again(environment: dict[str, str], tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / "home" / "postgres")
-    port = str(free_port("127.0.0.1"))
-    with started(environment, tmp_path, "up", "--port", port, "--json") as process:
+    with started(environment, tmp_path, "up", *free_ports(), "--json") as process:
         first_line(process)
         killed = int((server.data / "postmaster.pid").read_text().splitlines()[0])
         psutil.Process(killed).kill()
@@ -136,6 +145,29 @@ def test_the_demo_tells_what_happened_and_can_be_repeated(run: Run, tmp_path: Pa
         assert min(told[f"web_late_{what}"] for what in ("rows", "hours", "days", "rows_written")) > 0
         assert all(check["passed"] for check in told["checks"])
         assert not EmbeddedPostgres(tmp_path / "home" / "demo" / "postgres").is_running()
+
+
+def test_the_demo_shows_each_reader_what_is_theirs(environment: dict[str, str], tmp_path: Path) -> None:
+    with started(environment, tmp_path, "demo", "--days", "3", "--events-per-day", "100", *free_ports()) as process:
+        assert process.stdout is not None
+        addresses = (line.split()[1] for line in process.stdout if line.startswith("Dashboard:"))
+        dashboard = next(addresses)
+        seen = {}
+        for place, name in enumerate(("administrator", "owner", "collaborator", "card owner", "stranger")):
+            with requests.Session() as browser:
+                here = {"Origin": dashboard.removesuffix("/dashboard")}
+                form = {"reader": str(place)}
+                browser.post(f"{dashboard}/sign-in", form, headers=here, timeout=30).raise_for_status()
+                overview = browser.get(f"{dashboard}/api/overview", timeout=30).json()
+                health = browser.get(f"{dashboard}/api/health", timeout=30).status_code
+            seen[name] = (len(overview["projects"]), len(overview["cards"]), health)
+        assert seen == {
+            "administrator": (3, 15, 200), "owner": (1, 5, 403), "collaborator": (2, 0, 403), "card owner": (0, 1, 403),
+            "stranger": (0, 0, 403),
+        }  # fmt: skip
+        process.send_signal(signal.SIGINT)
+        assert process.wait(END_SECONDS) == 0
+    assert not EmbeddedPostgres(tmp_path / "home" / "demo" / "postgres").is_running()
 
 
 def test_the_demo_after_a_crash(run: Run, environment: dict[str, str], tmp_path: Path) -> None:

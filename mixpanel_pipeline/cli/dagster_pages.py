@@ -1,6 +1,5 @@
 """Addresses in Dagster's UI, where there is one (setting DAGSTER_URL)."""
 
-from datetime import date
 from urllib.parse import quote, urlencode
 
 RAW_EVENTS = "mixpanel_raw_events"
@@ -50,10 +49,6 @@ class DagsterPages:
         if self._url is None or name not in ASSET_OF_CHECK:
             return None
         return self._asset(ASSET_OF_CHECK[name], view="checks", checkDetail=name)
-
-    def partition(self, day: date) -> str | None:
-        """A day's exports."""
-        return self._asset(RAW_EVENTS, view="partitions", partition=str(day)) if self._url else None
 
     def _asset(self, key: str, **query: str) -> str:
         return f"{self._url}/assets/{quote(key, safe='')}?{urlencode(query)}"

@@ -86,7 +86,8 @@ def _signals(
     syncs = settings.uses_mixpanel or bool(status.partitions)
 
     def of(title: str, verdict: Verdict, value: str, expected: str) -> Signal:
-        state = _state(verdict.passed, verdict.severity)
+        # Where nothing was synchronized yet nothing is broken.
+        state = _state(verdict.passed, verdict.severity if status.partitions or progress.in_use else "warning")
         fix = "" if verdict.passed else verdict.fix
         link = pages.check(verdict.check)
         return Signal(verdict.check, title, value, expected, state, verdict.summary, fix, link)

@@ -119,7 +119,7 @@ class CachedFiles(StaticFiles):
 
 
 def build_dashboard(warehouse: Warehouse, options: Options, read_health: ReadHealth) -> Starlette:
-    """The dashboard, to be served by itself or mounted in another application. `read_health` finds how the pipeline is."""
+    """The dashboard, by itself or to be mounted in another application. `read_health` finds how the pipeline is."""
     dashboard = Dashboard(warehouse, options)
     return Starlette(
         routes=[

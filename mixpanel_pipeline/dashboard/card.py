@@ -62,9 +62,7 @@ def read(connection: psycopg.Connection, request: Request) -> View:
     context = figures.shown(period, against) | {
         "periods": PERIODS, "metric": metric, "metrics": METRICS, "chosen": chosen,
         "buckets": buckets, "step": step,
-        "sentence": figures.sentence(
-            metric, totals[metric.name], figures.period_words(period) + _of_filter(chosen), against
-        ),
+        "sentence": figures.sentence(metric, totals[metric.name], _of_filter(chosen), period, against),
     }  # fmt: skip
     return View("card.html", data, _tables(data, buckets), context)
 
@@ -82,9 +80,9 @@ def _filter(request: Request) -> dict[str, Any]:
 def _of_filter(chosen: dict[str, Any]) -> str:
     words = ""
     if chosen["by_group"]:
-        words += f" by the group {chosen['share_code']}" if chosen["share_code"] else " without a group"
+        words += f" by the group “{chosen['share_code']}”" if chosen["share_code"] else " without a group"
     if chosen["by_contact"]:
-        words += f" from the contact {chosen['contact_id']}" if chosen["contact_id"] else " without a contact"
+        words += f" from the contact “{chosen['contact_id']}”" if chosen["contact_id"] else " without a contact"
     return words
 
 
@@ -118,13 +116,6 @@ def _contact_methods(clicked: list[Row]) -> list[Row]:
 
 
 def _tables(data: Row, buckets: list[Bucket]) -> dict[str, Table]:
-    series = Table(
-        ["start_utc", "end_utc", "complete", *NAMES],
-        [
-            [each.start.isoformat(), each.end.isoformat(), each.is_complete, *(each.values[name] for name in NAMES)]
-            for each in buckets
-        ],
-    )
     columns = {
         "pages": ["page_type", "page_views"],
         "click_targets": ["click_category", "click_target", "clicks", "unique_contacts"],
@@ -132,6 +123,5 @@ def _tables(data: Row, buckets: list[Bucket]) -> dict[str, Table]:
         "groups": ["share_code", *NAMES],
         "contacts": ["contact_id", *NAMES],
     }
-    return {"series": series} | {
-        table: Table(names, [[each[name] for name in names] for each in data[table]]) for table, names in columns.items()
-    }
+    series = {"series": figures.series_table(buckets, NAMES)}
+    return series | {name: figures.table(data[name], columns[name]) for name in columns}

@@ -9,7 +9,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from mixpanel_pipeline.dashboard.periods import Period, Span, Step
-from mixpanel_pipeline.dashboard.wording import NARROW_SPACE, number, span_of_days
+from mixpanel_pipeline.dashboard.view import Table
+from mixpanel_pipeline.dashboard.wording import NARROW_SPACE, day, number, span_of_days
 from mixpanel_pipeline.warehouse.sql_files import read_sql
 
 Row = dict[str, Any]
@@ -66,6 +67,23 @@ def buckets(found: Iterable[Row], period: Period, step: Step, names: Sequence[st
     return series
 
 
+def table(found: Iterable[Row], columns: Sequence[str]) -> Table:
+    """Rows of a query for CSV."""
+    return Table(columns, [[each[name] for name in columns] for each in found])
+
+
+def series_table(series: Sequence[Bucket], names: Sequence[str]) -> Table:
+    """A series for CSV, with those of the figures that its buckets have."""
+    has = [name for name in names if series and name in series[0].values]
+    return Table(
+        ["start_utc", "end_utc", "complete", *has],
+        [
+            [each.start.isoformat(), each.end.isoformat(), each.is_complete, *(each.values[name] for name in has)]
+            for each in series
+        ],
+    )
+
+
 def compared(now: float | None, before: float | None) -> float | None:
     """The change from before to now as a share; none when there was nothing before."""
     return (now - before) / before if before and now is not None else None
@@ -95,24 +113,35 @@ def comparison(
     }
 
 
-def sentence(metric: Metric, total: int | None, when: str, against: Row | None) -> str:
-    """The figure, when, and how it changed."""
+def sentence(metric: Metric, total: int | None, of_what: str, period: Period, against: Row | None) -> str:
+    """The figure, of what, when, and how it changed."""
+    when = period_words(period)
     if total is None:
-        return f"{metric.title} {when}."
-    said = f"{number(total)} {metric.one if total == 1 else metric.many} {when}"
-    change = against and against["figures"][metric.name]["change"]
+        return f"{metric.title}{of_what} {when}."
+    said = f"{number(total)} {metric.one if total == 1 else metric.many}{of_what} {when}"
+    change = against["figures"][metric.name]["change"] if against else None
     if against is None or change is None:
         return f"{said}."
     share = round(abs(change) * 100)
     moved = "as many as" if share == 0 else f"{'up' if change > 0 else 'down'} {share:,}{NARROW_SPACE}% on"
-    before = span_of_days(against["previous_from"], against["previous_to"])
-    return f"{said}, {moved} {before}."
+    return f"{said}, {moved} {compared_with(period, against)}."
+
+
+def compared_with(period: Period, against: Row) -> str:
+    """The previous period in words."""
+    if period.is_rolling:
+        return "the same hours a week before"
+    return span_of_days(against["previous_from"], against["previous_to"])
 
 
 def shown(period: Period, against: Row | None) -> Row:
     """What templates say of a period."""
-    before = against and span_of_days(against["previous_from"], against["previous_to"])
-    return {"period": period, "when": period_words(period), "compared_with": before, "most": MOST_ROWS_SHOWN}
+    return {
+        "period": period,
+        "when": period_words(period),
+        "compared_with": compared_with(period, against) if against else None,
+        "most": MOST_ROWS_SHOWN,
+    }
 
 
 def period_data(period: Period) -> Row:
@@ -121,8 +150,9 @@ def period_data(period: Period) -> Row:
 
 def period_words(period: Period) -> str:
     """As a part of a sentence."""
-    words = {"24h": "in the last 24 hours", "today": "today", "days": f"from {span_of_days(period.start, period.end)}"}
-    return words.get(period.name, f"in the last {period.days} days")
+    if period.name == "days":
+        return f"on {day(period.first)}" if period.days == 1 else f"from {day(period.first)} to {day(period.last)}"
+    return {"24h": "in the last 24 hours", "today": "today"}.get(period.name, f"in the last {period.days} days")
 
 
 def _moment(value: date | datetime) -> datetime:

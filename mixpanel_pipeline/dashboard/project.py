@@ -18,7 +18,6 @@ METRICS = (
     Metric("unique_sessions", "Sessions", "session", "sessions", is_unique=True),
 )
 NAMES = tuple(metric.name for metric in METRICS)
-COLUMNS = ["events", "unique_visitors", "unique_sessions"]
 
 
 def read(connection: psycopg.Connection, request: Request) -> View:
@@ -33,21 +32,12 @@ def read(connection: psycopg.Connection, request: Request) -> View:
     metric = METRICS[NAMES.index(parameters.choice(request, "metric", NAMES, "events"))]
     given = {"project_id": project, **chosen}
 
+    found, totals = _read_totals(connection, given, period)
     step = period.step_of_uniques if metric.is_unique else period.step
-    if period.is_rolling:
-        found = _hours(connection, given, period, period.step)
-        totals = {"events": sum(each["events"] for each in _level(found, "bucket"))} | _no_uniques()
-    else:
-        found = rows(connection, "project_totals", given | figures.days(period))
-        totals = _total(found, given, period)
-    if step in ("day", "week"):
-        series = rows(connection, "project_days", given | figures.days(period) | {"by_week": step == "week"})
-    elif period.is_rolling:
-        series = _level(found, "bucket")
-    else:
-        series = _level(_hours(connection, given, period, step), "bucket")
-    buckets = figures.buckets(series, period, step, NAMES)
-    against = figures.comparison(period, seen["first_day"], NAMES, lambda span: _totals_of(connection, given, period, span))
+    buckets = figures.buckets(_read_series(connection, given, period, step), period, step, NAMES)
+    against = figures.comparison(
+        period, seen["first_day"], NAMES, lambda span: _totals_of(connection, given, period, span)
+    )
     today = _today(connection, given, period) if period.is_rolling else None
 
     types, labels = _named(_level(found, "type")), _named(_level(found, "label")) if chosen["event_type"] else None
@@ -66,11 +56,10 @@ def read(connection: psycopg.Connection, request: Request) -> View:
             "hours_waiting": waiting["hours"], "oldest_waiting": waiting["oldest"],
         },
     }  # fmt: skip
-    when = figures.period_words(period) + _of_filter(chosen)
     context = figures.shown(period, against) | {
         "periods": PERIODS, "metric": metric, "metrics": METRICS, "chosen": chosen,
         "buckets": buckets, "step": step,
-        "sentence": figures.sentence(metric, totals[metric.name], when, against),
+        "sentence": figures.sentence(metric, totals[metric.name], _of_filter(chosen), period, against),
     }  # fmt: skip
     return View("project.html", data, _tables(buckets, types, labels), context)
 
@@ -88,10 +77,25 @@ def _filter(request: Request) -> dict[str, Any]:
 def _of_filter(chosen: dict[str, Any]) -> str:
     if chosen["level"] == "all":
         return ""
+    of_type = f" of the type “{chosen['event_type']}”"
     if chosen["level"] == "type":
-        return f" of the type {chosen['event_type']}"
-    label = f"labelled {chosen['event_label']}" if chosen["event_label"] else "without a label"
-    return f" of the type {chosen['event_type']} {label}"
+        return of_type
+    return of_type + (f" labelled “{chosen['event_label']}”" if chosen["event_label"] else " without a label")
+
+
+def _read_totals(connection: psycopg.Connection, given: Row, period: Period) -> tuple[list[Row], Row]:
+    """Rows by type and by label, and the totals that the filter asks for."""
+    if not period.is_rolling:
+        found = rows(connection, "project_totals", given | figures.days(period))
+        return found, _total(found, given, period)
+    found = _hours(connection, given, period, period.step)
+    return found, {"events": sum(each["events"] for each in _level(found, "bucket"))} | _no_uniques()
+
+
+def _read_series(connection: psycopg.Connection, given: Row, period: Period, step: Step) -> list[Row]:
+    if step in ("hour", "4 hours"):
+        return _level(_hours(connection, given, period, step), "bucket")
+    return rows(connection, "project_days", given | figures.days(period) | {"by_week": step == "week"})
 
 
 def _hours(connection: psycopg.Connection, given: Row, span: Span, step: Step) -> list[Row]:
@@ -133,20 +137,15 @@ def _level(found: list[Row], level: str) -> list[Row]:
 
 
 def _named(found: list[Row]) -> list[Row]:
-    names = ("event_type", "event_label", *COLUMNS)
+    names = ("event_type", "event_label", *NAMES)
     return [{name: each.get(name) for name in names} for each in found]
 
 
 def _tables(buckets: list[Bucket], types: list[Row], labels: list[Row] | None) -> dict[str, Table]:
-    has = [name for name in NAMES if buckets and name in buckets[0].values]
     tables = {
-        "series": Table(
-            ["start_utc", "end_utc", "complete", *has],
-            [[each.start.isoformat(), each.end.isoformat(), each.is_complete, *(each.values[name] for name in has)] for each in buckets],
-        ),
-        "types": Table(["event_type", *COLUMNS], [[each["event_type"], *(each[name] for name in COLUMNS)] for each in types]),
-    }  # fmt: skip
+        "series": figures.series_table(buckets, NAMES),
+        "types": figures.table(types, ["event_type", *NAMES]),
+    }
     if labels is not None:
-        columns = ["event_type", "event_label", *COLUMNS]
-        tables["labels"] = Table(columns, [[each[name] for name in columns] for each in labels])
+        tables["labels"] = figures.table(labels, ["event_type", "event_label", *NAMES])
     return tables

@@ -42,9 +42,7 @@ def moment(value: datetime) -> str:
 
 
 def span_of_days(start: datetime, end: datetime) -> str:
-    """8–13 Nov 2026, of the days from a start to before an end; hours are named when they are no whole days."""
-    if start.hour or end.hour:
-        return f"{day(start)}, {start:%H:%M} to {day(end)}, {end:%H:%M} UTC"
+    """8 to 13 Nov 2026 with a dash, of the days from a start to before an end."""
     last = (end - timedelta(microseconds=1)).date()
     first = start.date()
     if first == last:

@@ -73,8 +73,8 @@ def record_verdict(warehouse: Warehouse, verdict: Verdict, asked_about: Window =
 
 @dataclass(frozen=True)
 class LoggedVerdict:
-    """What a check says now. What it found wrong lies from `stands_from` to before `stands_until` (None: open), whatever
-    it found of other days when it `looked_last_at` them."""
+    """What a check says now. What it found wrong lies from `stands_from` to before `stands_until` (None: open); when it
+    `looked_last_at` something, that may have been other days."""
 
     check: str
     checked_at: datetime

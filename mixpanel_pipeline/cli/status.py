@@ -106,13 +106,21 @@ def _show_tables(console: Console, found: dict[str, Any]) -> None:
 
 
 def _sync_row(row: dict[str, Any]) -> list[Any]:
+    what, result = what_and_result(row)
+    return [what, row["mode"], row["status"], row["created_at"], seconds_of(row), result, row["error"]]
+
+
+def what_and_result(row: dict[str, Any]) -> tuple[str | None, str]:
+    """Of what a row of the sync log is, the day or profiles, and what it brought."""
     metadata = row["sync_metadata"] or {}
-    seconds = (row["completed_at"] - row["created_at"]).total_seconds() if row["completed_at"] else None
     if row["source"] == PROFILES_SOURCE:
-        what, result = "profiles", changes_text(metadata)
-    else:
-        what, result = metadata.get("export_day"), _new_events(metadata)
-    return [what, row["mode"], row["status"], row["created_at"], seconds, result, row["error"]]
+        return "profiles", changes_text(metadata)
+    return metadata.get("export_day"), _new_events(metadata)
+
+
+def seconds_of(row: dict[str, Any]) -> float | None:
+    """How long a sync took; none while it runs."""
+    return (row["completed_at"] - row["created_at"]).total_seconds() if row["completed_at"] else None
 
 
 def _new_events(metadata: dict[str, Any]) -> str:

@@ -15,7 +15,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from mixpanel_pipeline.dashboard import overview
+from mixpanel_pipeline.dashboard import card, overview, project, subscriber, subscribers
+from mixpanel_pipeline.dashboard.health import ReadHealth, health_page
 from mixpanel_pipeline.dashboard.links import STATIC, address
 from mixpanel_pipeline.dashboard.options import Options
 from mixpanel_pipeline.dashboard.parameters import BadParameterError
@@ -70,8 +71,8 @@ class Dashboard:
                     request.state.is_admin = _is_admin(connection)
                     if for_admins:
                         _let_in_admins(request)
-                    view = page(connection, request)
-                return answer(view, request, person)
+                    # Inside, for rows of a table may be fetched as they are written.
+                    return answer(page(connection, request), request, person)
             except Exception as error:
                 return self._problem(request, problem_of(error), person)
 
@@ -85,7 +86,7 @@ class Dashboard:
         if _is_for_programs(request):
             return json_answer({"error": message}, 401, {"WWW-Authenticate": "Bearer"})
         here = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")
-        target = address(request, "sign_in", next=here)
+        target = address(request, "sign_in", {"next": here})
         if "HX-Request" in request.headers:
             return Response(status_code=401, headers={"HX-Redirect": target})
         return RedirectResponse(target, 303)
@@ -117,12 +118,17 @@ class CachedFiles(StaticFiles):
         return response
 
 
-def build_dashboard(warehouse: Warehouse, options: Options) -> Starlette:
-    """The dashboard, to be served by itself or mounted in another application."""
+def build_dashboard(warehouse: Warehouse, options: Options, read_health: ReadHealth) -> Starlette:
+    """The dashboard, by itself or to be mounted in another application. `read_health` finds how the pipeline is."""
     dashboard = Dashboard(warehouse, options)
     return Starlette(
         routes=[
             *dashboard.page_routes("overview", "/", overview.read),
+            *dashboard.page_routes("project", "/project", project.read),
+            *dashboard.page_routes("card", "/card", card.read),
+            *dashboard.page_routes("subscribers", "/subscribers", subscribers.read, for_admins=True),
+            *dashboard.page_routes("subscriber", "/subscriber", subscriber.read, for_admins=True),
+            *dashboard.page_routes("health", "/health", health_page(read_health), for_admins=True),
             Route("/sign-in", dashboard.sign_in.page, methods=["GET"], name="sign_in"),
             Route("/sign-in", dashboard.sign_in.enter, methods=["POST"]),
             Route("/sign-out", dashboard.sign_in.leave, methods=["POST"], name="sign_out"),

@@ -1,6 +1,7 @@
 """Addresses within the dashboard, wherever it is mounted."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,14 @@ from starlette.requests import Request
 STATIC = Path(__file__).parent / "static"
 
 
-def address(request: Request, name: str, **query: Any) -> str:
+def address(request: Request, name: str, query: Mapping[str, Any] | None = None) -> str:
     """Of the route of that name; parameters that are None are left out."""
-    given = {key: value for key, value in query.items() if value is not None}
-    return _root(request) + str(request.app.url_path_for(name)) + (f"?{urlencode(given)}" if given else "")
+    return _root(request) + str(request.app.url_path_for(name)) + _text(query or {})
+
+
+def table_address(request: Request, page: str, table: str) -> str:
+    """Of one of this page's tables as CSV, with the parameters that the page has."""
+    return address(request, f"{page}_csv", {**request.query_params, "table": table})
 
 
 def static_address(request: Request, path: str) -> str:
@@ -22,17 +27,20 @@ def static_address(request: Request, path: str) -> str:
     return f"{_root(request)}/static/{path}?{urlencode({'v': _digest(path)})}"
 
 
-def changed(request: Request, **changes: Any) -> str:
+def changed(request: Request, changes: Mapping[str, Any]) -> str:
     """This page's address with other parameters; those that are None are left out."""
-    query = {**request.query_params, **changes}
-    given = {key: value for key, value in query.items() if value is not None}
-    return request.scope["path"] + (f"?{urlencode(given)}" if given else "")
+    return request.scope["path"] + _text({**request.query_params, **changes})
 
 
 def is_local(request: Request, target: str) -> bool:
     """Whether an address leads to a page of this dashboard, so that a sign-in may go on to it."""
     return target.startswith(f"{_root(request)}/") and not target.startswith("//") and "\\" not in target \
         and target.isprintable()  # fmt: skip
+
+
+def _text(query: Mapping[str, Any]) -> str:
+    given = {key: value for key, value in query.items() if value is not None}
+    return f"?{urlencode(given)}" if given else ""
 
 
 def _root(request: Request) -> str:

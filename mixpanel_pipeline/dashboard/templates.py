@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from mixpanel_pipeline.dashboard import wording
-from mixpanel_pipeline.dashboard.links import address, changed, static_address
+from mixpanel_pipeline.dashboard.links import address, changed, static_address, table_address
 from mixpanel_pipeline.dashboard.tokens import Person
 
 DIRECTORY = Path(__file__).parent / "templates"
@@ -25,7 +25,7 @@ class Templates:
         )  # fmt: skip
         self._environment.filters.update(
             number=wording.number, percent=wording.percent, change=wording.change, day=wording.day,
-            moment=wording.moment, iso=_iso,
+            moment=wording.moment, iso=_iso, bucket_days=wording.bucket_days,
         )  # fmt: skip
 
     def answer(
@@ -37,8 +37,9 @@ class Templates:
             "here": request.scope["path"],
             "now": datetime.now(UTC),
             "is_admin": getattr(request.state, "is_admin", False),
-            "address": lambda name, **query: address(request, name, **query),
-            "changed": lambda **query: changed(request, **query),
+            "address": lambda name, **query: address(request, name, query),
+            "changed": lambda **query: changed(request, query),
+            "csv": lambda page, table: table_address(request, page, table),
             "static": lambda path: static_address(request, path),
         }
         return HTMLResponse(self._environment.get_template(template).render(own | context), status)

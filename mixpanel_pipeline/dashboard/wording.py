@@ -1,6 +1,6 @@
 """How numbers, changes and times read."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 MINUS = "\N{MINUS SIGN}"
@@ -39,3 +39,26 @@ def moment(value: datetime) -> str:
     """21 Nov 2026, 14:05 UTC. Scripts write the reader's own time over it."""
     utc = value.astimezone(UTC)
     return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
+
+
+def span_of_days(start: datetime, end: datetime) -> str:
+    """8 to 13 Nov 2026 with a dash, of the days from a start to before an end."""
+    last = (end - timedelta(microseconds=1)).date()
+    first = start.date()
+    if first == last:
+        return day(last)
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day}\N{EN DASH}{day(last)}"
+    if first.year == last.year:
+        return f"{first.day} {first:%b}\N{NARROW NO-BREAK SPACE}\N{EN DASH}\N{NARROW NO-BREAK SPACE}{day(last)}"
+    return f"{day(first)}\N{NARROW NO-BREAK SPACE}\N{EN DASH}\N{NARROW NO-BREAK SPACE}{day(last)}"
+
+
+def bucket_days(start: datetime, end: datetime) -> str:
+    """Mon 16 Nov 2026, or the days of a week."""
+    return f"{start:%a} {day(start)}" if end - start == timedelta(days=1) else span_of_days(start, end)
+
+
+def share_of(part: float, whole: float) -> float | None:
+    """None of nothing."""
+    return part / whole if whole else None

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -14,14 +14,19 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from mixpanel_pipeline.cli.health_report import build_health
 from mixpanel_pipeline.collector.server import listen
 from mixpanel_pipeline.dashboard.application import build_dashboard
 from mixpanel_pipeline.dashboard.options import Options
 from mixpanel_pipeline.dashboard.tokens import make_token
+from mixpanel_pipeline.lake.calendar import utc_now
+from mixpanel_pipeline.settings import Settings
 from mixpanel_pipeline.warehouse.connection import Warehouse
 
 SECRET = "a secret of the tests, of more than 32 bytes"
 TIMEOUT_SECONDS = 30
+# A pipeline with a Mixpanel account.
+SETTINGS = Settings(_env_file=None, mixpanel_project_id=1)  # pyright: ignore[reportCallIssue]
 PEOPLE = {
     name: uuid5(UUID(int=0), name) for name in ("owner", "collaborator", "card owner", "admin", "stranger")
 }  # fmt: skip
@@ -65,9 +70,11 @@ def serve(warehouse: Warehouse) -> Iterator[Serve]:
     """Starts a dashboard on this database; given options replace the tests' own."""
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-    def start(**given: Any) -> RunningDashboard:
+    def start(
+        settings: Settings = SETTINGS, now: Callable[[], datetime] = utc_now, **given: Any
+    ) -> RunningDashboard:
         options = Options(**{"jwt_secret": SECRET, "statement_seconds": 10} | given)
-        dashboard = build_dashboard(warehouse, options)
+        dashboard = build_dashboard(warehouse, options, build_health(settings, now=now))
         listening = listen("127.0.0.1", 0)
         application = Starlette(
             routes=[Mount("/dashboard", dashboard)], lifespan=lambda _: dashboard.router.lifespan_context(dashboard)

@@ -1,13 +1,31 @@
--- The projects that the reader sees: their own, and those with events.
+-- The projects that the reader sees, their own and those with events, the busiest first: at most %(most)s, with how
+-- many there are. %(search)s: a part of the name; null is all.
 with recursive counted as (
     -- One step of the key's index a project.
     select min(project_id) as project_id from analytics_events_daily_totals
     union all
-    select (select min(project_id) from analytics_events_daily_totals as further where further.project_id > counted.project_id)
+    select (
+        select min(project_id) from analytics_events_daily_totals as further
+        where further.project_id > counted.project_id
+    )
     from counted
     where project_id is not null
+), seen as (
+    select project_id from counted where project_id is not null
+    union
+    select project_id from analytics_events where created_at >= now() - interval '1 day'
+    union
+    select analytics_my_projects()
 )
-select project_id from counted where project_id is not null
-union
-select analytics_my_projects()
-order by project_id;
+select
+    project_id, count(*) over () as projects,
+    (select min(day) from analytics_events_daily_totals as stored where stored.project_id = seen.project_id) as first_day
+from seen
+left join lateral (
+    select sum(event_count) as events
+    from analytics_events_daily_totals as stored
+    where stored.project_id = seen.project_id and event_type is null and day >= %(from)s::date
+) as recent on true
+where %(search)s::text is null or strpos(lower(project_id), lower(%(search)s)) > 0
+order by coalesce(events, 0) desc, project_id
+limit %(most)s;

@@ -1,0 +1,29 @@
+-- The cards that the reader sees, their own and those with traffic, the most visited first: at most %(most)s, with how
+-- many there are. %(search)s: a part of the name; null is all.
+with recursive counted as (
+    select min(user_code) as user_code from analytics_daily_user_stats
+    union all
+    select (
+        select min(user_code) from analytics_daily_user_stats as further where further.user_code > counted.user_code
+    )
+    from counted
+    where user_code is not null
+), seen as (
+    select user_code from counted where user_code is not null
+    union
+    select user_code from analytics_sessions where first_seen >= now() - interval '1 day'
+    union
+    select analytics_my_cards()
+)
+select
+    user_code, count(*) over () as cards,
+    (select min(date) from analytics_daily_user_stats as stored where stored.user_code = seen.user_code) as first_day
+from seen
+left join lateral (
+    select sum(page_views) as page_views
+    from analytics_daily_user_stats as stored
+    where stored.user_code = seen.user_code and date >= %(from)s::date
+) as recent on true
+where %(search)s::text is null or strpos(lower(user_code), lower(%(search)s)) > 0
+order by coalesce(page_views, 0) desc, user_code
+limit %(most)s;

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from mixpanel_pipeline.cli.collector_server import DASHBOARD_PATH
+from mixpanel_pipeline.cli.health_report import build_health
 from mixpanel_pipeline.collector.application import build_application
 from mixpanel_pipeline.collector.options import Options
 from mixpanel_pipeline.collector.rules import read_rules
@@ -30,7 +31,7 @@ def build_service(settings: Settings, warehouse: Warehouse, readers: tuple[Reade
     options = DashboardOptions(
         settings.dashboard_jwt_secret.get_secret_value(), settings.dashboard_statement_seconds, readers
     )
-    dashboard = build_dashboard(warehouse, options)
+    dashboard = build_dashboard(warehouse, options, build_health(settings))
     routes: list[BaseRoute] = [
         Route("/", lambda _request: RedirectResponse(f"{DASHBOARD_PATH}/")),
         Mount(DASHBOARD_PATH, dashboard),

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import psycopg
 from starlette.applications import Starlette
@@ -80,7 +81,7 @@ class Collector:
         try:
             response = JSONResponse(await self.intake.take(request))
         except RefusedError as refused:
-            response = _error(refused.status, refused.message)
+            response = _error(refused.status, refused.message, refused.server_time)
             if refused.retry_after is not None:
                 response.headers["Retry-After"] = str(refused.retry_after)
         self.metrics.answered(response.status_code)
@@ -144,5 +145,6 @@ async def _no_such_page(_request: Request, error: Exception) -> Response:
     return response
 
 
-def _error(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status)
+def _error(status: int, message: str, server_time: datetime | None = None) -> Response:
+    clock = {"server_time": server_time.isoformat(timespec="milliseconds")} if server_time else {}
+    return JSONResponse({"error": message, **clock}, status)

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from mixpanel_pipeline.collector.backlog import Backlog
 from mixpanel_pipeline.collector.group_commit import GroupCommit
 from mixpanel_pipeline.collector.intake import Intake
 from mixpanel_pipeline.collector.metrics import Metrics
@@ -61,6 +62,7 @@ class Collector:
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(rule.field for rule in self.rules.fields)
+        self.backlog = Backlog(self.warehouse, self.metrics.registry)
         self.keys = WriteKeys(self.warehouse)
         self.group = GroupCommit(
             EventStore(self.warehouse), self.metrics, self.options.queue_events, self.options.queue_bytes
@@ -103,6 +105,7 @@ class Collector:
 
     async def metrics_page(self, _request: Request) -> Response:
         """For Prometheus."""
+        await self.backlog.refresh()
         return Response(self.metrics.text(), media_type=PROMETHEUS)
 
     async def openapi(self, _request: Request) -> Response:

@@ -1,7 +1,7 @@
 /** The batcher of a page. */
 
 import { newId } from "./identifiers";
-import { MOST_IN_A_BATCH, openQueue } from "./queue";
+import { MOST_IN_A_BATCH, nameOf, openQueue } from "./queue";
 import { newSender } from "./sender";
 import { cardFields, continued, handOver, keep, type Session } from "./sessions";
 import type { AnalyticsEvent, Batcher, Settings } from "./settings";
@@ -22,7 +22,6 @@ export function createBatcher(settings: Settings): Batcher {
     const made = new Set<string>();
     const sender = newSender(settings, prefix, queue, kept, tab, allowed, problem);
     let consent = settings.consent ?? true;
-    let dropped = 0;
     let sending: Promise<void> | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let due = 0;
@@ -59,8 +58,8 @@ export function createBatcher(settings: Settings): Batcher {
     }
 
     function add(event: AnalyticsEvent): void {
-        made.add(event.id);
-        dropped += queue.put(event);
+        made.add(nameOf(event));
+        batcher.dropped += queue.put(event);
     }
 
     function record(type: "page_view" | "click" | "event", timeField: string, fields: object): string | undefined {
@@ -100,7 +99,7 @@ export function createBatcher(settings: Settings): Batcher {
     /** Unless that is to happen sooner. */
     function sendIn(wait: number): void {
         const at = Date.now() + wait;
-        if ((due && due <= at) || wait === Infinity) return;
+        if (due && due <= at) return;
         clearTimeout(timer);
         due = at;
         timer = setTimeout(() => {
@@ -123,9 +122,7 @@ export function createBatcher(settings: Settings): Batcher {
 
     const batcher: Batcher = {
         card: settings.card,
-        get dropped() {
-            return dropped;
-        },
+        dropped: 0,
         trackPageView: (page) => record("page_view", "viewed_at", { page_type: page }),
         trackClick: (category, target) =>
             record("click", "clicked_at", { click_category: category, click_target: target }),

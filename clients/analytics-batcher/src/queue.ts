@@ -43,7 +43,7 @@ export function openQueue(prefix: string): Queue {
     return {
         ...store,
         put(event) {
-            store.write(event.id, entryText(event));
+            store.write(nameOf(event), entryText(event));
             const names = store.names();
             const texts = names.map(store.read);
             let dropped = 0;
@@ -72,9 +72,15 @@ export function openQueue(prefix: string): Queue {
             return entries;
         },
         settle(entry, text) {
-            if (store.read(entry.event.id) === entry.final) store.write(entry.event.id, text);
+            const name = nameOf(entry.event);
+            if (store.read(name) === entry.final) store.write(name, text);
         },
     };
+}
+
+/** Names sort by time; those of sessions come last, for a session that is dropped is queued again by the next event. */
+export function nameOf(event: AnalyticsEvent): string {
+    return (event.type === "session" ? "s" : "") + event.id;
 }
 
 /** With a final offset, or, as yet, none. */

@@ -1,11 +1,12 @@
 /** Brings what is queued to the collector, and takes from the queue what it answered for. */
 
-import { entryText, MOST_IN_A_BATCH, TIME, type Entry, type Queue } from "./queue";
+import { entryText, MOST_IN_A_BATCH, nameOf, TIME, type Entry, type Queue } from "./queue";
 import type { AnalyticsEvent, Settings } from "./settings";
 import type { Store } from "./store";
 
 const FIRST_PAUSE = 5_000;
 const LONGEST_PAUSE = 10 * 60_000;
+const LONGEST_TIMER = 2 ** 31 - 1;
 // The collector answers within 40 seconds.
 const ANSWER = 60_000;
 
@@ -16,7 +17,7 @@ export interface Sender {
     leave(made: Set<string>): void;
     /** The line is back. */
     forgive(): void;
-    /** Milliseconds until it may send again; endless once the collector refused the page. */
+    /** Milliseconds until it may send again; weeks once the collector refused the page. */
     pause(): number;
 }
 
@@ -35,7 +36,7 @@ export function newSender(
     const offset = () => +tab.read("offset")!;
 
     function pause(): number {
-        if (stopped) return Infinity;
+        if (stopped) return LONGEST_TIMER;
         // This is the collector's wish: of all tabs, and after a reload.
         const asked = +kept.read("until")! - Date.now();
         return Math.max(0, asked > LONGEST_PAUSE ? 0 : asked, lineBack - Date.now());
@@ -130,13 +131,13 @@ export function newSender(
             }
         },
         leave(made) {
-            for (const { event } of onTheWay) made.delete(event.id);
+            for (const { event } of onTheWay) made.delete(nameOf(event));
             let part = MOST_IN_A_BATCH;
             while (may() && part) {
                 const entries = queue.take([...made], part, offset());
                 if (!entries.length) return;
                 if (navigator.sendBeacon(settings.endpoint, bodyOf(entries))) {
-                    for (const { event } of entries) made.delete(event.id);
+                    for (const { event } of entries) made.delete(nameOf(event));
                 } else {
                     entries.forEach((entry) => queue.settle(entry, entry.found));
                     part = entries.length >> 1;

@@ -40,7 +40,7 @@ export function keep(tab: Store, card: Card | undefined, session: Session): void
 
 /** The page goes; the tab's next one may have its sessions. */
 export function handOver(tab: Store): void {
-    if (tab.read("page") === page) tab.write("page");
+    tab.write("page");
 }
 
 function begun(card: Card | undefined, time: number): Session {

@@ -42,7 +42,7 @@ export interface Batcher {
     /** The card may change while the page stays. */
     card: Card | undefined;
     /** How many events were dropped unsent because the queue was full, since the page was loaded. */
-    readonly dropped: number;
+    dropped: number;
     /** Each returns the id of its event, or nothing where there is none. */
     trackPageView(page: PageType): string | undefined;
     trackClick(category: ClickCategory, target?: string): string | undefined;

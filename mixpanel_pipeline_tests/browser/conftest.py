@@ -81,6 +81,11 @@ class Visit:
         self.made += ids
         return ids
 
+    def follows(self, page: Page, link: str) -> None:
+        """To the next page, until its batcher is there."""
+        with page.expect_navigation():
+            page.click(link)
+
     def sends_all(self, page: Page) -> None:
         """Waits until nothing is queued any more; where the clock is the test's, it has moved it on."""
         page.wait_for_function(f"!{QUEUE}.length")

@@ -39,7 +39,7 @@ export function createBatcher(settings: Settings): Batcher {
         try {
             return work();
         } catch (error) {
-            problem(String(error));
+            problem(`${error}`);
             return undefined;
         }
     }
@@ -89,10 +89,13 @@ export function createBatcher(settings: Settings): Batcher {
     }
 
     function send(): Promise<void> {
-        sending ??= sender.send().catch(problem).then(() => {
-            sending = undefined;
-            if (allowed() && queue.names().length) sendIn(Math.max(FLUSH, sender.pause()));
-        });
+        sending ??= sender
+            .send()
+            .finally(() => {
+                sending = undefined;
+                if (allowed() && queue.names().length) sendIn(Math.max(FLUSH, sender.pause()));
+            })
+            .catch((error) => problem(`${error}`));
         return sending;
     }
 

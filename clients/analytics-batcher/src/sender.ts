@@ -72,7 +72,7 @@ export function newSender(
         const status = answer?.status ?? 0;
 
         // Some networks answer 200 themselves, with a page of their own.
-        if (status === 200 && said?.rejected) {
+        if (answer?.ok && said?.rejected) {
             for (const { index, field, error } of said.rejected) {
                 const { event, offset: used } = entries[index]!;
                 // Refused for a time of before the clock's error was known, it is stored under no time at all.
@@ -134,7 +134,8 @@ export function newSender(
             for (const { event } of onTheWay) made.delete(nameOf(event));
             let part = MOST_IN_A_BATCH;
             while (may() && part) {
-                const entries = queue.take([...made], part, offset());
+                const names = queue.names().filter((each) => made.has(each));
+                const entries = queue.take(names, part, offset());
                 if (!entries.length) return;
                 if (navigator.sendBeacon(settings.endpoint, bodyOf(entries))) {
                     for (const { event } of entries) made.delete(nameOf(event));

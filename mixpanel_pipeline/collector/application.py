@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import psycopg
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from mixpanel_pipeline.collector.backlog import Backlog
 from mixpanel_pipeline.collector.group_commit import GroupCommit
 from mixpanel_pipeline.collector.intake import Intake
 from mixpanel_pipeline.collector.metrics import Metrics
@@ -60,6 +62,7 @@ class Collector:
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(rule.field for rule in self.rules.fields)
+        self.backlog = Backlog(self.warehouse, self.metrics.registry)
         self.keys = WriteKeys(self.warehouse)
         self.group = GroupCommit(
             EventStore(self.warehouse), self.metrics, self.options.queue_events, self.options.queue_bytes
@@ -80,7 +83,7 @@ class Collector:
         try:
             response = JSONResponse(await self.intake.take(request))
         except RefusedError as refused:
-            response = _error(refused.status, refused.message)
+            response = _error(refused.status, refused.message, refused.server_time)
             if refused.retry_after is not None:
                 response.headers["Retry-After"] = str(refused.retry_after)
         self.metrics.answered(response.status_code)
@@ -102,6 +105,7 @@ class Collector:
 
     async def metrics_page(self, _request: Request) -> Response:
         """For Prometheus."""
+        await self.backlog.refresh()
         return Response(self.metrics.text(), media_type=PROMETHEUS)
 
     async def openapi(self, _request: Request) -> Response:
@@ -144,5 +148,6 @@ async def _no_such_page(_request: Request, error: Exception) -> Response:
     return response
 
 
-def _error(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status)
+def _error(status: int, message: str, server_time: datetime | None = None) -> Response:
+    clock = {"server_time": server_time.isoformat(timespec="milliseconds")} if server_time else {}
+    return JSONResponse({"error": message, **clock}, status)

@@ -7,6 +7,7 @@ group of requests there, so it is found here, event by event.
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -18,6 +19,9 @@ LARGEST_EXPONENT = 1000
 
 # A string that does not end is one token too: looked for again from each quote in it, it would take minutes.
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+# As analytics_batch_time has it, and the document.
+TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$"
+
 NUMBER_BEYOND = "expected numbers of double precision, got one beyond"
 
 
@@ -53,9 +57,10 @@ class SentEvent:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a request brought. No `write_key`: it has none that is text."""
+    """What a request brought. No `write_key`: it has none that is text. `sent_at` is the sender's clock, if it says."""
 
     write_key: str | None
+    sent_at: datetime | None
     events: list[SentEvent]
 
 
@@ -63,7 +68,7 @@ def read_batch(body: bytes, most_events: int, most_levels: int) -> Batch:
     """Takes the body apart.
 
     Raises:
-        UnusableBodyError: it is no JSON object with an array in `events`.
+        UnusableBodyError: it is no JSON object with an array in `events`, or its `sent_at` is no time.
         TooManyEventsError: that array is too long.
     """
     members = _members_of_object(body)
@@ -72,7 +77,11 @@ def read_batch(body: bytes, most_events: int, most_levels: int) -> Batch:
     elements = _elements_of_array(members["events"])
     if len(elements) > most_events:
         raise TooManyEventsError(f"expected at most {most_events} events, got {len(elements)}: send two batches")
-    return Batch(_text(members.get("write_key", b"")), [_event(element, most_levels) for element in elements])
+    return Batch(
+        _text(members.get("write_key", b"")),
+        _time(members.get("sent_at", b"null")),
+        [_event(element, most_levels) for element in elements],
+    )
 
 
 def _members_of_object(body: bytes) -> dict[str, bytes]:
@@ -225,3 +234,18 @@ def _text(raw: bytes) -> str | None:
         return msgspec.json.decode(raw, type=str)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def _time(raw: bytes) -> datetime | None:
+    if raw == b"null":
+        return None
+    text = _text(raw)
+    try:
+        if text is not None and re.search(TIME, text):
+            return datetime.fromisoformat(text.upper())
+    except ValueError:
+        pass  # a 30th of February
+    said = raw.decode(errors="replace")
+    raise UnusableBodyError(
+        f"sent_at: expected a time with its zone, such as 2026-01-31T09:30:00.123Z, got {said[:60]}"
+    )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -63,6 +64,7 @@ class Intake:
         batch = await self._batch(body)
         key = await self._key(batch, request.headers.get("origin"))
         _require_rate(self._of_key, key.identity, "with this write key")
+        self._require_clock(batch.sent_at)
         self.metrics.batch(len(batch.events))
         visitor = Visitor(address, self._user_agent(request))
         refused = {place: why for place, sent in enumerate(batch.events) if (why := self._refusal(sent, key, visitor))}
@@ -92,6 +94,17 @@ class Intake:
         if origin is not None and origin not in key.origins:
             raise RefusedError(403, f"expected an origin that this write key is for, got {origin[:200]}")
         return key
+
+    def _require_clock(self, sent_at: datetime | None) -> None:
+        """A sender whose clock is wrong corrects it itself, before anything is stored: were times corrected here, a
+        retry could come with another correction, and its events at another time."""
+        now = datetime.now(UTC)
+        if sent_at is not None and abs(now - sent_at) > self.rules.limits.ahead:
+            minutes = self.rules.limits.ahead.total_seconds() / 60
+            raise RefusedError(
+                409, f"sent_at: expected a clock within {minutes:g} minutes of server_time, got {sent_at.isoformat()}: "
+                "shift the times of these events, and send them again", server_time=now,
+            )  # fmt: skip
 
     def _user_agent(self, request: Request) -> str:
         said = "".join(character for character in request.headers.get("user-agent", "") if character.isprintable())

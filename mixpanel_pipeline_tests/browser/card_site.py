@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "clients" / "analytics-batcher" / "dist" / "analytics-batcher.script.js"
+PACKAGE = Path(__file__).parents[2] / "clients" / "analytics-batcher"
+MODULE, SCRIPT = "analytics-batcher.js", "analytics-batcher.script.js"
 
 PAGE = """<!doctype html>
 <title>A card</title>
 <a id="next" href="/profile">Profile</a>
 <button id="mail" onclick="made.push(batcher.trackClick('contact', 'mail'))">Mail</button>
-<script src="/analytics-batcher.js"></script>
+<script src="/analytics-batcher.script.js"></script>
 <script>
   var made = [], problems = [];
   var batcher = AnalyticsBatcher.createBatcher({{...{settings}, onProblem: (problem) => problems.push(problem)}});
@@ -41,8 +42,8 @@ class _Pages(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         site = self.server
         assert isinstance(site, CardSite)
-        if self.path == "/analytics-batcher.js":
-            kind, body = "text/javascript", script()
+        if self.path.removeprefix("/") in (MODULE, SCRIPT):
+            kind, body = "text/javascript", built(self.path.removeprefix("/"))
         else:
             kind, body = "text/html", PAGE.format(settings=json.dumps(site.settings), script=site.script)
         self.send_response(200)
@@ -55,8 +56,9 @@ class _Pages(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-def script() -> str:
-    """The batcher as it is built; without it the test fails."""
-    if not SCRIPT.is_file():
-        pytest.fail(f"no {SCRIPT.name} found in {SCRIPT.parent}: build it (`make client`, which needs node and npm)")
-    return SCRIPT.read_text()
+def built(name: str) -> str:
+    """A file of the batcher as it is built; without it the test fails."""
+    file = PACKAGE / "dist" / name
+    if not file.is_file():
+        pytest.fail(f"no {name} found in {file.parent}: build it with `make client`")
+    return file.read_text()

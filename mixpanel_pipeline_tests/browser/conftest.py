@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from mixpanel_pipeline.collector.write_keys import make_key
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
-from mixpanel_pipeline_tests.browser.card_site import CardSite, script
+from mixpanel_pipeline_tests.browser.card_site import SCRIPT, CardSite, built
 from mixpanel_pipeline_tests.browser.chromium import running_chromium
 from mixpanel_pipeline_tests.browser.gate import Gate, serving
 from mixpanel_pipeline_tests.collector.conftest import BROWSER, PROJECT, RunningCollector, running
@@ -45,7 +45,7 @@ class Front:
 @pytest.fixture(scope="module")
 def front(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """Of all tests of a module: each has a card of its own."""
-    script()
+    built(SCRIPT)
     site = CardSite()
     with serving(site), fresh_database(postgres) as database_url:
         warehouse = Warehouse(database_url)

@@ -60,6 +60,15 @@ class Gate(ThreadingHTTPServer):
             assert self.came.wait_for(lambda: len(self.passed) >= count, TIMEOUT_SECONDS), self.passed
             return list(self.passed)
 
+    def has_brought(self, ids: list[str]) -> None:
+        """Once all of these events were in a request that was answered."""
+
+        def brought() -> bool:
+            return set(ids) <= {each for passed in self.passed if passed.status == 200 for each in passed.ids}
+
+        with self.came:
+            assert self.came.wait_for(brought, TIMEOUT_SECONDS), self.passed
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that went away while it was answered is none."""
 

@@ -122,6 +122,23 @@ def test_a_tab_that_is_closed(visit: Visit) -> None:
     visit.is_stored_once()
 
 
+def test_a_page_that_is_hidden(visit: Visit) -> None:
+    visit.context.clock.install()
+    page = visit.open()
+    hide = "document.dispatchEvent(new Event('visibilitychange'))"
+    page.evaluate("Object.defineProperty(document, 'visibilityState', {value: 'hidden'})")
+    visit.does(page, *SOME)
+    page.evaluate(hide)
+    assert len(visit.gate.has_passed(1)[0].ids) == 3
+    assert visit.queued(page) == 4
+    visit.does(page, "trackPageView('profile')")
+    page.evaluate(hide)
+    assert visit.gate.has_passed(2)[1].ids == visit.made[3:]  # nothing goes as a beacon twice
+    page.clock.fast_forward(10_000)
+    visit.sends_all(page)
+    visit.is_stored_once()
+
+
 def test_more_than_a_closing_tab_may_send(visit: Visit) -> None:
     visit.context.clock.install()
     page = visit.open()

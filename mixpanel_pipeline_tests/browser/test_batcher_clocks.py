@@ -59,7 +59,7 @@ def test_the_beacon_of_a_page_whose_clock_is_wrong(visit: Visit, wrong_by: int) 
     visit.does(later, "trackPageView('home')")
     later.evaluate("batcher.flush()")
     visit.is_stored_once()
-    # Whether the beacon was stored is not known here, so its times stay; unless the collector says that it refuses them.
+    # Whether the beacon was stored is not known here, so its times stay, unless the collector refuses them.
     assert statuses(visit) == ([409, 409, 200, 200] if wrong_by > 0 else [409, 409, 200])
     *first, last = [visit.stored()[each] for each in visit.made]
     assert last == pytest.approx(time.time(), abs=5)
@@ -248,7 +248,8 @@ def test_nothing_of_it_breaks_the_page(visit: Visit) -> None:
     assert len(page.evaluate("problems")) == 2
     page.evaluate(
         """async () => {
-            const settings = {endpoint: 'https://[', writeKey: 'k', projectId: 'other', onProblem() { throw Error('own'); }};
+            const onProblem = () => { throw Error('own'); };
+            const settings = {endpoint: 'https://[', writeKey: 'k', projectId: 'other', onProblem};
             const other = AnalyticsBatcher.createBatcher(settings);
             other.trackPageView('home');
             other.track('seen');

@@ -24,7 +24,7 @@ from mixpanel_pipeline.lake.calendar import utc_now
 from mixpanel_pipeline.settings import Settings
 from mixpanel_pipeline.warehouse.connection import Warehouse
 
-SECRET = "a secret of the tests, of more than 32 bytes"
+SECRET = "a secret of the tests, of more than 64 bytes, so that HS512 could take it too"
 TIMEOUT_SECONDS = 30
 # A pipeline with a Mixpanel account.
 SETTINGS = Settings(_env_file=None, mixpanel_project_id=1)  # pyright: ignore[reportCallIssue]
@@ -65,23 +65,31 @@ def token_of(person: str) -> str:
 
 @contextmanager
 def running(
-    warehouse: Warehouse, settings: Settings = SETTINGS, now: Callable[[], datetime] = utc_now, **given: Any
+    warehouse: Warehouse,
+    settings: Settings = SETTINGS,
+    now: Callable[[], datetime] = utc_now,
+    mounted_at: str = "/dashboard",
+    behind_proxy: bool = False,
+    **given: Any,
 ) -> Iterator[RunningDashboard]:
     """A dashboard on this database until the block ends; given options replace the tests' own."""
     options = Options(**{"jwt_secret": SECRET, "statement_seconds": 10} | given)
     dashboard = build_dashboard(warehouse, options, build_health(settings, now=now))
     listening = listen("127.0.0.1", 0)
     application = Starlette(
-        routes=[Mount("/dashboard", dashboard)], lifespan=lambda _: dashboard.router.lifespan_context(dashboard)
+        routes=[Mount(mounted_at, dashboard)], lifespan=lambda _: dashboard.router.lifespan_context(dashboard)
     )
-    server = uvicorn.Server(uvicorn.Config(application, log_config=None, access_log=False, lifespan="on"))
+    config = uvicorn.Config(
+        application, log_config=None, access_log=False, lifespan="on", proxy_headers=behind_proxy
+    )  # fmt: skip
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:
         while not server.started:
             assert thread.is_alive(), "the dashboard did not start"
             time.sleep(0.01)
-        yield RunningDashboard(f"http://127.0.0.1:{listening.getsockname()[1]}/dashboard")
+        yield RunningDashboard(f"http://127.0.0.1:{listening.getsockname()[1]}{mounted_at}")
     finally:
         server.should_exit = True
         thread.join(TIMEOUT_SECONDS)

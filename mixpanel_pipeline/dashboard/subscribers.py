@@ -19,7 +19,7 @@ from mixpanel_pipeline.warehouse.sql_files import read_sql
 PAGE = 50
 MOST_IN_CSV = 50_000
 MOST_BY_PROFILE = 1000
-COLUMNS_SHOWN = 7
+COLUMNS_SHOWN = 6
 LONGEST = 2000
 PERSON = Column("distinct_id", "Person", "text")
 NEWEST = "last_event_time"

@@ -150,7 +150,9 @@ def headline_of(report: HealthReport) -> str:
 def reasons_of(report: HealthReport) -> list[str]:
     """Why it is not well, the worst first."""
     found = [(signal.state, f"{signal.title}: {signal.value}") for signal in report.signals]
-    found += [(check.state, f"Check {check.name.replace('_', ' ')} does not pass") for check in _judged_by_the_log(report)]
+    found += [
+        (check.state, f"Check {check.name.replace('_', ' ')} does not pass") for check in _judged_by_the_log(report)
+    ]
     return [words for state in WORST_FIRST[:-1] for of, words in found if of == state]
 
 

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -76,9 +76,13 @@ def running(
     options = Options(**{"jwt_secret": SECRET, "statement_seconds": 10} | given)
     dashboard = build_dashboard(warehouse, options, build_health(settings, now=now))
     listening = listen("127.0.0.1", 0)
-    application = Starlette(
-        routes=[Mount(mounted_at, dashboard)], lifespan=lambda _: dashboard.router.lifespan_context(dashboard)
-    )
+
+    @asynccontextmanager
+    async def lifespan(_application: Starlette) -> AsyncIterator[None]:
+        async with dashboard.router.lifespan_context(dashboard):
+            yield
+
+    application = Starlette(routes=[Mount(mounted_at, dashboard)], lifespan=lifespan)
     config = uvicorn.Config(
         application, log_config=None, access_log=False, lifespan="on", proxy_headers=behind_proxy
     )  # fmt: skip

@@ -137,8 +137,8 @@ def test_what_is_refused_is_named(dashboard: RunningDashboard) -> None:
     ):  # fmt: skip
         answer = dashboard.get("/api/project", **given_)
         assert (answer.status_code, answer.json()["error"]) == (400, expected)
-    days = {"from": site.OLDEST - timedelta(days=5), "to": site.TODAY}
-    answer = dashboard.get("/api/card", user_code="c", **days)
+    days = {"from": str(site.OLDEST - timedelta(days=5)), "to": str(site.TODAY)}
+    answer = dashboard.get("/api/card", "admin", user_code="c", **days)
     assert answer.status_code == 400
     assert "at most 91 days for a card" in answer.text
 

@@ -123,7 +123,7 @@ def _overdue(status: SyncStatus, calendar: ExportCalendar, now: datetime) -> str
 def _tally(status: SyncStatus) -> str:
     told = [f"{len(days):,} {name}" for name, days in
             (("missing", status.missing_days), ("failed", status.failed_days)) if days]  # fmt: skip
-    return ", ".join(told) if told else f"{status.partitions:,} fetched"
+    return ", ".join(told) if told else f"{status.partitions:,} fetched" if status.partitions else "none fetched yet"
 
 
 def _of_newest_sync(verdict: Verdict) -> str:
@@ -174,10 +174,12 @@ def _recent(logged: list[LoggedVerdict], now: datetime, pages: DagsterPages) -> 
     old = sorted(name for name in ASSET_OF_CHECK if name in ran and now - ran[name] > CHECKS_EVERY)
     never = sorted(ASSET_OF_CHECK.keys() - ran.keys())
     told = [f"{len(names)} {words}" for names, words in ((never, "never ran"), (old, "ran long ago")) if names]
+    value = ", ".join(told) or f"all {len(ASSET_OF_CHECK)} ran"
+    names = ", ".join(name.replace("_", " ") for name in (*never, *old)) if logged else "any of them"
     return Signal(
-        "checks_run", "Checks", ", ".join(told) or f"all {len(ASSET_OF_CHECK)} ran",
-        f"each within {CHECKS_EVERY // HOUR} h", "attention" if told else "well",
-        f"not of late: {', '.join([*never, *old])}" if told else "every check ran of late",
+        "checks_run", "Checks", value if logged else "none ran yet",
+        f"each ran within {CHECKS_EVERY // HOUR} h", "attention" if told else "well",
+        f"not run of late: {names}" if told else "every check ran of late",
         "Run `mixpanel-pipeline verify`, and see that reconciliation_job runs nightly in Dagster." if told else "",
         pages.everywhere().get("schedules and sensors"),
     )  # fmt: skip

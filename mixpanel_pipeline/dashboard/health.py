@@ -144,14 +144,15 @@ def headline_of(report: HealthReport) -> str:
     if not reasons:
         return f"{IN_WORDS['well']}."
     more = f"; {len(reasons) - REASONS_NAMED} more" if len(reasons) > REASONS_NAMED else ""
-    told = f"{'; '.join(reasons[:REASONS_NAMED])}{more}."
-    return f"{IN_WORDS[state_of(report)]}. {told[0].upper()}{told[1:]}"
+    return f"{IN_WORDS[state_of(report)]}. {'; '.join(reasons[:REASONS_NAMED])}{more}."
 
 
 def reasons_of(report: HealthReport) -> list[str]:
     """Why it is not well, the worst first."""
     found = [(signal.state, f"{signal.title}: {signal.value}") for signal in report.signals]
-    found += [(check.state, f"{check.name} does not pass") for check in _judged_by_the_log(report)]
+    found += [
+        (check.state, f"Check {check.name.replace('_', ' ')} does not pass") for check in _judged_by_the_log(report)
+    ]
     return [words for state in WORST_FIRST[:-1] for of, words in found if of == state]
 
 

@@ -18,7 +18,8 @@ from mixpanel_pipeline.warehouse.sql_files import read_sql
 
 PAGE = 50
 MOST_IN_CSV = 50_000
-COLUMNS_SHOWN = 7
+MOST_BY_PROFILE = 1000
+COLUMNS_SHOWN = 6
 LONGEST = 2000
 PERSON = Column("distinct_id", "Person", "text")
 NEWEST = "last_event_time"
@@ -30,12 +31,14 @@ IN_SQL = {"asc": SQL("asc"), "desc": SQL("desc")}
 
 @dataclass(frozen=True)
 class Question:
-    """What the list is of: who is searched for, between which values of which column, in which order, after whom."""
+    """What the list is of: who is searched for, between which values of which column, in which order, after whom.
+    `by_profile`: whose profile has in it what is searched for, None where they are too many to name."""
 
     columns: list[Column]
     sort: Column
     order: Order
     search: str
+    by_profile: list[str] | None
     column: Column | None
     least: Any
     most: Any
@@ -45,9 +48,13 @@ class Question:
     @property
     def parameters(self) -> dict[str, Any]:
         return {
-            "search": self.search, "least": self.least, "most_of_column": self.most, "after": self.after,
+            "search": self.search,
+            "by_profile": self.by_profile,
+            "least": self.least,
+            "most_of_column": self.most,
+            "after": self.after,
             "after_value": self.after_value,
-        }  # fmt: skip
+        }
 
     @property
     def as_asked(self) -> dict[str, str]:
@@ -65,7 +72,7 @@ class Question:
         """The condition of who is found, whatever page."""
         conditions: list[Composable] = [SQL("true")]
         if self.search:
-            conditions.append(SQL(read_sql("dashboard/subscribers_found.sql")))
+            conditions.append(SQL(read_sql("dashboard/subscribers_searched.sql")).format(profiles=self._profiles))
         if self.column is not None:
             name = Identifier(self.column.name)
             if self.least is not None:
@@ -76,6 +83,12 @@ class Question:
                 until = SQL("{} < %(most_of_column)s::date + 1" if is_day else "{} <= %(most_of_column)s")
                 conditions.append(until.format(name))
         return SQL(" and ").join(conditions)
+
+    @property
+    def _profiles(self) -> Composable:
+        if self.by_profile is not None:
+            return SQL("= any(%(by_profile)s)")
+        return SQL("in ({})").format(SQL(read_sql("dashboard/subscribers_profiles.sql")))
 
     @property
     def of_page(self) -> Composable:
@@ -115,7 +128,7 @@ class Totals:
 
 def read(connection: psycopg.Connection, request: Request) -> View:
     """Fifty people."""
-    question = _question(request, read_columns(connection))
+    question = _question(connection, request, read_columns(connection))
     shown = _shown(question)
     query = question.rows_of(question.of_page, question.columns)
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -138,7 +151,7 @@ def read(connection: psycopg.Connection, request: Request) -> View:
     )  # fmt: skip
 
 
-def _question(request: Request, columns: list[Column]) -> Question:
+def _question(connection: psycopg.Connection, request: Request, columns: list[Column]) -> Question:
     known = {column.name: column for column in (PERSON, *columns)}
     default = NEWEST if NEWEST in known else PERSON.name
     sort = known[choice(request, "sort", list(known), default)]
@@ -146,16 +159,25 @@ def _question(request: Request, columns: list[Column]) -> Question:
     order: Order = choice(request, "order", ORDERS, usual)
     named = choice(request, "column", ["", *known], "")
     column = known[named] if named and named != PERSON.name else None
+    search = (text(request, "search", LONGEST) or "").strip()
     after = text(request, "after", LONGEST) or None
     return Question(
         columns, sort, order,
-        search=(text(request, "search", LONGEST) or "").strip(),
+        search=search,
+        by_profile=_by_profile(connection, search) if search else [],
         column=column,
         least=_bound(request, "least", column) if column else None,
         most=_bound(request, "most", column) if column else None,
         after=after,
         after_value=_value(request, "value", sort) if after else None,
     )  # fmt: skip
+
+
+def _by_profile(connection: psycopg.Connection, search: str) -> list[str] | None:
+    """Whose profile it is in. Profiles are read once so, and not by each query that asks; None: they are too many."""
+    query = SQL("{} limit %(most)s").format(SQL(read_sql("dashboard/subscribers_profiles.sql")))
+    rows = connection.execute(query, {"search": search, "most": MOST_BY_PROFILE + 1}).fetchall()
+    return [person for (person,) in rows] if len(rows) <= MOST_BY_PROFILE else None
 
 
 def _bound(request: Request, name: str, column: Column) -> Any:

@@ -7,8 +7,11 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+<<<<<<< HEAD
 from mixpanel_pipeline_tests.collector.conftest import BROWSER
 
+=======
+>>>>>>> a3903a9673648c5fc9eb0319bf26e8df97daa96f
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -26,9 +29,13 @@ def running_chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium_path(),
+<<<<<<< HEAD
             # A context's own user agent is not that of what a page sends as it goes: there, without a window, Chromium
             # says that it is HeadlessChrome, which the collector takes for a program.
             args=["--no-sandbox", f"--user-agent={BROWSER}"],
+=======
+            args=["--no-sandbox"],
+>>>>>>> a3903a9673648c5fc9eb0319bf26e8df97daa96f
             # Playwright turns it off otherwise, and people's browsers have it.
             ignore_default_args=["--disable-back-forward-cache"],
         )

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +24,7 @@ from mixpanel_pipeline.lake.calendar import utc_now
 from mixpanel_pipeline.settings import Settings
 from mixpanel_pipeline.warehouse.connection import Warehouse
 
-SECRET = "a secret of the tests, of more than 32 bytes"
+SECRET = "a secret of the tests, of more than 64 bytes, so that HS512 could take it too"
 TIMEOUT_SECONDS = 30
 # A pipeline with a Mixpanel account.
 SETTINGS = Settings(_env_file=None, mixpanel_project_id=1)  # pyright: ignore[reportCallIssue]
@@ -62,36 +63,50 @@ def token_of(person: str) -> str:
     return make_token(PEOPLE[person], SECRET, timedelta(hours=1))
 
 
+@contextmanager
+def running(
+    warehouse: Warehouse,
+    settings: Settings = SETTINGS,
+    now: Callable[[], datetime] = utc_now,
+    mounted_at: str = "/dashboard",
+    behind_proxy: bool = False,
+    **given: Any,
+) -> Iterator[RunningDashboard]:
+    """A dashboard on this database until the block ends; given options replace the tests' own."""
+    options = Options(**{"jwt_secret": SECRET, "statement_seconds": 10} | given)
+    dashboard = build_dashboard(warehouse, options, build_health(settings, now=now))
+    listening = listen("127.0.0.1", 0)
+
+    @asynccontextmanager
+    async def lifespan(_application: Starlette) -> AsyncIterator[None]:
+        async with dashboard.router.lifespan_context(dashboard):
+            yield
+
+    application = Starlette(routes=[Mount(mounted_at, dashboard)], lifespan=lifespan)
+    config = uvicorn.Config(
+        application, log_config=None, access_log=False, lifespan="on", proxy_headers=behind_proxy
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the dashboard did not start"
+            time.sleep(0.01)
+        yield RunningDashboard(f"http://127.0.0.1:{listening.getsockname()[1]}{mounted_at}")
+    finally:
+        server.should_exit = True
+        thread.join(TIMEOUT_SECONDS)
+
+
 Serve = Callable[..., RunningDashboard]
 
 
 @pytest.fixture
 def serve(warehouse: Warehouse) -> Iterator[Serve]:
     """Starts a dashboard on this database; given options replace the tests' own."""
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
-
-    def start(
-        settings: Settings = SETTINGS, now: Callable[[], datetime] = utc_now, **given: Any
-    ) -> RunningDashboard:
-        options = Options(**{"jwt_secret": SECRET, "statement_seconds": 10} | given)
-        dashboard = build_dashboard(warehouse, options, build_health(settings, now=now))
-        listening = listen("127.0.0.1", 0)
-        application = Starlette(
-            routes=[Mount("/dashboard", dashboard)], lifespan=lambda _: dashboard.router.lifespan_context(dashboard)
-        )
-        server = uvicorn.Server(uvicorn.Config(application, log_config=None, access_log=False, lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        running.append((server, thread))
-        while not server.started:
-            assert thread.is_alive(), "the dashboard did not start"
-            time.sleep(0.01)
-        return RunningDashboard(f"http://127.0.0.1:{listening.getsockname()[1]}/dashboard")
-
-    yield start
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(TIMEOUT_SECONDS)
+    with ExitStack() as open_ones:
+        yield lambda **given: open_ones.enter_context(running(warehouse, **given))
 
 
 @pytest.fixture

@@ -96,9 +96,7 @@ def headline(dashboard: RunningDashboard) -> str:
 
 
 def test_an_empty_pipeline_is_not_broken(pipeline: Warehouse, dashboard: RunningDashboard) -> None:
-    assert headline(dashboard) == (
-        f"Needs attention. Newest day: nothing loaded yet; Checks: {len(ASSET_OF_CHECK)} never ran."
-    )
+    assert headline(dashboard) == "Needs attention. Newest day: nothing loaded yet; Checks: none ran yet."
     page = dashboard.page("/health")
     for told in ("No day was fetched yet", "Nothing was synchronized yet", "No web events yet", "not run yet"):
         assert told in page
@@ -242,7 +240,7 @@ def test_a_check_that_fails_is_not_hidden_by_another_day(well: Warehouse, dashbo
     record_verdict(
         well, Verdict(check, True, "contributions of 1 days equal the lake"), window_of_days(before(1), before(1))
     )
-    assert headline(dashboard) == f"Broken. {check} does not pass.".replace(check[0], check[0].upper(), 1)
+    assert headline(dashboard) == "Broken. Check contributions equal lake does not pass."
     page = dashboard.page("/health")
     assert "7 differ &lt;b&gt;" in page
     assert "<code>mixpanel-pipeline sync --full</code>" in page

@@ -156,6 +156,11 @@ function say(text) {
   document.getElementById("status").textContent = text;
 }
 
+// Browsers keep whole pages for going back; somebody may have signed out since.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
+
 document.addEventListener("DOMContentLoaded", () => {
   showTheme();
   showZone();

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from mixpanel_pipeline_tests.collector.conftest import BROWSER
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -24,7 +26,8 @@ def running_chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium_path(),
-            args=["--no-sandbox"],
+            # Without a window it says so in its name, and would be taken for a bot.
+            args=["--no-sandbox", f"--user-agent={BROWSER}"],
             # Playwright turns it off otherwise, and people's browsers have it.
             ignore_default_args=["--disable-back-forward-cache"],
         )

@@ -42,9 +42,9 @@ class Front:
     warehouse: Warehouse
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def front(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """Of all tests of a module: each has a card of its own."""
+    """Of all browser tests: each has a card of its own."""
     built(SCRIPT)
     site = CardSite()
     with serving(site), fresh_database(postgres) as database_url:

@@ -166,9 +166,11 @@ def test_opting_out_lasts(visit: Visit) -> None:
     page = visit.open()
     page.evaluate("batcher.trackPageView('home'); batcher.optOut()")
     page.reload()
+    page.evaluate("batcher.setConsent(false); batcher.setConsent(true)")  # what a banner says is not what they said
     assert page.evaluate("batcher.trackPageView('home')") is None
     page.evaluate("batcher.flush()")
     assert visit.gate.passed == []
+    assert page.evaluate("Object.entries(localStorage)") == [["analytics:shop:out", "1"]]
     page.evaluate("batcher.optIn()")
     visit.does(page, *SOME)
     page.evaluate("batcher.flush()")

@@ -122,8 +122,8 @@ export function newSender(
             const sendAll = async () => {
                 while (may() && (await sendBatch()));
             };
-            // One tab at a time, unless it sleeps. Locks are there on https pages only, and not where storage is forbidden;
-            // without them tabs may send the same event at once, which the collector stores once.
+            // One tab at a time, unless it sleeps. Locks are there on https pages only, and not where storage is
+            // forbidden; without them tabs may send the same event at once, which the collector stores once.
             try {
                 await navigator.locks.request(name, { signal: AbortSignal.timeout?.(ANSWER) }, sendAll);
             } catch {

@@ -86,6 +86,8 @@ class Collector:
             response = _error(refused.status, refused.message, refused.server_time)
             if refused.retry_after is not None:
                 response.headers["Retry-After"] = str(refused.retry_after)
+            if refused.hangs_up:
+                response.headers["Connection"] = "close"
         self.metrics.answered(response.status_code)
         return response
 

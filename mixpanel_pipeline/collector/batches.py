@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 
 # A look at the bytes tells that an event needs a slower look: NUL, and numbers that Postgres may not hold.
-SUSPICIOUS = re.compile(rb"\\u0000|[eE][+-]?[0-9]{4}|[0-9]{1000}")
+NUL = rb"\u0000"
+LARGE_EXPONENT = re.compile(rb"[eE][+-]?[0-9]{4}")
+LONG_NUMBER = re.compile(rb"[0-9]{1000}")
 LONGEST_NUMBER = 1000
 LARGEST_EXPONENT = 1000
 
@@ -148,7 +150,7 @@ def _parts(text: str) -> list[str]:
 
 def _event(text: bytes, most_levels: int) -> SentEvent:
     try:
-        if not SUSPICIOUS.search(text):
+        if not _is_suspicious(text):
             return SentEvent(text, msgspec.json.decode(text))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass  # whatever msgspec does not read is looked at once more
@@ -156,6 +158,10 @@ def _event(text: bytes, most_levels: int) -> SentEvent:
         return SentEvent(text, _storable(_decoded(text), most_levels))
     except UnstorableError as problem:
         return SentEvent(text, refusal=Refusal(_guilty_field(_decoded(text), most_levels), str(problem), "json"))
+
+
+def _is_suspicious(text: bytes) -> bool:
+    return bool(NUL in text or LARGE_EXPONENT.search(text) or (len(text) > LONGEST_NUMBER and LONG_NUMBER.search(text)))
 
 
 def _guilty_field(text: str, most_levels: int) -> str | None:

@@ -116,7 +116,9 @@ class Intake:
             )  # fmt: skip
 
     def _user_agent(self, request: Request) -> str:
-        said = "".join(character for character in request.headers.get("user-agent", "") if character.isprintable())
+        said = request.headers.get("user-agent", "")
+        if not said.isprintable():
+            said = "".join(filter(str.isprintable, said))
         return said.encode()[: self.rules.most("user_agent")].decode(errors="ignore").strip()
 
     def _refusal(self, sent: SentEvent, key: WriteKey, visitor: Visitor) -> Refusal | None:

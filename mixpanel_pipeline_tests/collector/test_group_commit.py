@@ -14,6 +14,7 @@ import pytest
 import requests
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
+from mixpanel_pipeline.collector.application import CONNECTIONS
 from mixpanel_pipeline.collector.write_keys import make_key
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
@@ -49,18 +50,20 @@ def wait_for_queue(collector: RunningCollector, events: int) -> None:
 def test_those_who_come_meanwhile_are_stored_together(collector: RunningCollector, warehouse: Warehouse) -> None:
     with ThreadPoolExecutor(10) as senders:
         with held_up(warehouse):
-            first = senders.submit(collector.stored, [page_view()])
-            wait_for_queue(collector, 1)
+            first = []
+            for number in range(CONNECTIONS):  # they find a connection each
+                first.append(senders.submit(collector.stored, [page_view()]))
+                wait_for_queue(collector, number + 1)
             others = [senders.submit(collector.stored, [page_view(), click(), {}, page_view()]) for _ in range(8)]
-            wait_for_queue(collector, 33)
+            wait_for_queue(collector, CONNECTIONS + 32)
             assert collector.metric("collector_oldest_queued_seconds") > 0
-        assert first.result()["accepted"] == 1
+        assert [each.result()["accepted"] for each in first] == [1] * CONNECTIONS
         for other in others:
             answer = other.result()
             assert (answer["accepted"], answer["duplicates"]) == (3, 0)
             assert [each["error"].partition(":")[0] for each in answer["rejected"]] == ["events[2].type"]
-    assert collector.metric("collector_group_events_count") == 2
-    assert site.value(warehouse, "select count(distinct xmin::text) from analytics_page_views") == 2
+    assert collector.metric("collector_group_events_count") == CONNECTIONS + 1
+    assert site.value(warehouse, "select count(distinct xmin::text) from analytics_page_views") == CONNECTIONS + 1
 
 
 def test_one_poisoned_event_of_a_group_harms_no_other_request(
@@ -70,12 +73,12 @@ def test_one_poisoned_event_of_a_group_harms_no_other_request(
         connection.execute("alter table analytics_clicks add check (click_target <> 'poison')")
     with ThreadPoolExecutor(10) as senders:
         with held_up(warehouse):
-            first = senders.submit(collector.stored, [page_view()])
-            wait_for_queue(collector, 1)
+            first = [senders.submit(collector.stored, [page_view()]) for _ in range(CONNECTIONS)]
+            wait_for_queue(collector, CONNECTIONS)
             good = [senders.submit(collector.stored, [page_view(), click()]) for _ in range(5)]
             bad = senders.submit(collector.stored, [click(), click(click_target="poison"), page_view()])
-            wait_for_queue(collector, 14)
-        assert first.result()["accepted"] == 1
+            wait_for_queue(collector, CONNECTIONS + 13)
+        assert [each.result()["accepted"] for each in first] == [1] * CONNECTIONS
         assert [each.result()["accepted"] for each in good] == [2] * 5
         assert bad.result()["accepted"] == 2
         assert [each["index"] for each in bad.result()["rejected"]] == [1]

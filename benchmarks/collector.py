@@ -30,6 +30,7 @@ from mixpanel_pipeline.warehouse.migrations import migrate
 # Events a batch and connections: as many as keep it busy.
 LOADS = ((1, 256), (20, 64), (100, 32), (500, 8))
 STEADY = (20, 64)
+STEADY_SECONDS = 75
 COPY_ROWS, COPIES = 1000, 40
 LOOP_CONNECTIONS = 4
 COMMAND = "from mixpanel_pipeline.cli import main; main()"
@@ -44,7 +45,7 @@ class Service:
     process: psutil.Process
 
 
-def measure_collector(seconds: float, steady_seconds: float) -> None:
+def measure_collector(seconds: float, steady_seconds: float = STEADY_SECONDS) -> None:
     """Prints two tables and a line on memory."""
     with _database() as warehouse:
         copied = _copy_rate(warehouse)
@@ -193,7 +194,7 @@ def main() -> None:
     """Called by hand."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=12, help="of load for each size of batch")
-    parser.add_argument("--steady-seconds", type=float, default=75, help="of load while memory is watched")
+    parser.add_argument("--steady-seconds", type=float, default=STEADY_SECONDS, help="of load while memory is watched")
     given = parser.parse_args()
     measure_collector(given.seconds, given.steady_seconds)
 

@@ -20,7 +20,9 @@ from mixpanel_pipeline.warehouse.connection import Warehouse
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
 ORIGIN = "https://cards.example"
 PROJECT = "shop"
-PROGRAM = [sys.executable, "-c", "from mixpanel_pipeline.cli import main; main()", "collect", "--port", "0", "--json"]
+COMMAND = "from mixpanel_pipeline.cli import main; main()"
+ARGUMENTS = ["collect", "--port", "0", "--json"]
+PROGRAM = [sys.executable, "-c", COMMAND, *ARGUMENTS]
 TIMEOUT_SECONDS = 60
 
 
@@ -69,13 +71,16 @@ Start = Callable[..., RunningCollector]
 
 
 @contextmanager
-def running(database_url: str, directory: Path, key: str, **settings: str) -> Iterator[RunningCollector]:
-    """A process that has said where it answers; ended with the block."""
+def running(
+    database_url: str, directory: Path, key: str, *, first: str = "", **settings: str
+) -> Iterator[RunningCollector]:
+    """A process that has said where it answers; ended with the block. `first` is Python that it runs before."""
     kept = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     environment = {**kept, "PIPELINE_HOME": str(directory / "home"), "DATABASE_URL": database_url, **settings}
     log = directory / "collector.log"
+    program = [sys.executable, "-c", first + COMMAND, *ARGUMENTS]
     with log.open("a") as errors, subprocess.Popen(
-        PROGRAM, env=environment, cwd=directory, stdout=subprocess.PIPE, stderr=errors, text=True
+        program, env=environment, cwd=directory, stdout=subprocess.PIPE, stderr=errors, text=True
     ) as process:  # fmt: skip
         assert process.stdout is not None
         try:

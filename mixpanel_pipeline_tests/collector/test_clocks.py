@@ -98,10 +98,10 @@ READABLE = [
 def test_it_is_read_as_the_times_of_events_are() -> None:
     for text in READABLE:
         body = json.dumps({"sent_at": text, "events": []}).encode()
-        assert read_batch(body, 500, 8).sent_at == datetime(2026, 1, 31, 9, 30, tzinfo=UTC), text
+        assert read_batch(body, 500).sent_at == datetime(2026, 1, 31, 9, 30, tzinfo=UTC), text
     for text in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
-        read = read_batch(json.dumps({"sent_at": text, "events": []}).encode(), 500, 8).sent_at
+        read = read_batch(json.dumps({"sent_at": text, "events": []}).encode(), 500).sent_at
         assert read is not None
         assert abs(datetime.now(UTC) - read) > timedelta(days=300_000)
     with pytest.raises(UnusableBodyError, match=r"^sent_at: "):
-        read_batch(b'{"sent_at": NaN, "events": []}', 500, 8)
+        read_batch(b'{"sent_at": NaN, "events": []}', 500)

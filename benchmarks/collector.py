@@ -22,6 +22,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from benchmarks.collector_traffic import PROJECT, Traffic, rows_by_table
+from mixpanel_pipeline.collector.application import CONNECTIONS
 from mixpanel_pipeline.collector.write_keys import make_key
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
@@ -32,7 +33,6 @@ LOADS = ((1, 256), (20, 64), (100, 32), (500, 8))
 STEADY = (20, 64)
 STEADY_SECONDS = 75
 COPY_ROWS, COPIES = 1000, 40
-LOOP_CONNECTIONS = 4
 COMMAND = "from mixpanel_pipeline.cli import main; main()"
 
 
@@ -164,10 +164,11 @@ def _copy(connection: psycopg.Connection, table: str, columns: list[str], rows: 
 
 
 def _loop_rate(warehouse: Warehouse, batch: int, seconds: float) -> float:
-    """What a service that stores each request by itself can reach: one call and one commit a batch, no HTTP."""
-    with ThreadPoolExecutor(LOOP_CONNECTIONS) as threads:
+    """What a service that stores each request by itself can reach, over as many connections: one call and one commit a
+    batch, and no HTTP."""
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
         began = time.perf_counter()
-        stored = threads.map(_one_by_one(warehouse, batch, began + seconds), range(LOOP_CONNECTIONS))
+        stored = threads.map(_one_by_one(warehouse, batch, began + seconds), range(CONNECTIONS))
         return sum(stored) / (time.perf_counter() - began)
 
 

@@ -16,6 +16,8 @@ import requests
 from mixpanel_pipeline.collector.write_keys import make_key
 from mixpanel_pipeline.settings import Settings
 from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
+from mixpanel_pipeline_tests.conftest import fresh_database
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
 ORIGIN = "https://cards.example"
@@ -93,6 +95,18 @@ def running(
                 process.wait(TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@pytest.fixture(scope="module")
+def shared(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[RunningCollector, Warehouse]]:
+    """One for all tests of a module, which say nothing of what is stored but by their own ids."""
+    with fresh_database(postgres) as url:
+        key = make_key(Warehouse(url), PROJECT, [])
+        directory = tmp_path_factory.mktemp("collector")
+        with running(url, directory, key, COLLECTOR_REQUESTS_PER_ADDRESS="9999999") as collector:
+            yield collector, Warehouse(url)
 
 
 @pytest.fixture

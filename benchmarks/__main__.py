@@ -4,6 +4,7 @@ import argparse
 from datetime import date, timedelta
 
 from benchmarks.baselines import seconds_to_inflate, seconds_to_parse
+from benchmarks.collector import measure_collector
 from benchmarks.profiles import measure_profiles
 from benchmarks.sql_api import measure_sql_api
 from benchmarks.web import measure_web
@@ -16,7 +17,8 @@ PROPERTIES = 30
 
 
 def main() -> None:
-    """Prints one table a size, then profiles, then the SQL API, then REPLACE over many days, then web aggregation."""
+    """Prints one table a size, then profiles, then the SQL API, then REPLACE over many days, then web aggregation, then
+    the collector."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--events", type=int, nargs="*", default=[100_000, 1_000_000, 5_000_000])
     parser.add_argument("--replace-days", type=int, default=30)
@@ -25,6 +27,7 @@ def main() -> None:
     parser.add_argument("--no-sql-api", action="store_true", help="leave the upserts of profiles out")
     parser.add_argument("--web-days", type=int, default=30, help="days of web traffic; 0: none")
     parser.add_argument("--web-events", type=int, default=200_000, help="web events a day")
+    parser.add_argument("--collector-seconds", type=float, default=12, help="of load a size of batch; 0: none")
     arguments = parser.parse_args()
     for events in arguments.events:
         with workplace() as place:
@@ -38,6 +41,8 @@ def main() -> None:
             measure_replace(place, arguments.replace_days, arguments.replace_events)
     if arguments.web_days:
         measure_web(arguments.web_days, arguments.web_events)
+    if arguments.collector_seconds:
+        measure_collector(arguments.collector_seconds)
 
 
 def measure_day(place: Workplace, events: int) -> None:

@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     collector_queue_bytes: int = Field(
         default=67_108_864,
         ge=16_777_216,
-        description="the same in bytes: a number from 16777216",
+        description="the same in bytes, and as many again of bodies that are being read: a number from 16777216",
     )
     collector_ip_addresses: Literal["drop", "truncate", "keep"] = Field(
         default="drop",

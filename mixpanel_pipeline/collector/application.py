@@ -32,6 +32,9 @@ from mixpanel_pipeline.warehouse.migrations import MigrationError, pending_migra
 
 # How long a browser may remember that it may send; Chromium forgets after two hours anyway.
 PREFLIGHT_SECONDS = 7200
+# Groups that are stored at the same time. Postgres checks and writes one on one of its cores; from the third on they
+# mostly wait for each other's sessions, and are smaller.
+CONNECTIONS = 2
 # Probes come every few seconds, each from several places; the database is asked once.
 READY_SECONDS = 2
 PROMETHEUS = "text/plain; version=1.0.0; charset=utf-8"
@@ -64,9 +67,8 @@ class Collector:
         self.metrics = Metrics(rule.field for rule in self.rules.fields)
         self.backlog = Backlog(self.warehouse, self.metrics.registry)
         self.keys = WriteKeys(self.warehouse)
-        self.group = GroupCommit(
-            EventStore(self.warehouse), self.metrics, self.options.queue_events, self.options.queue_bytes
-        )
+        stores = [EventStore(self.warehouse) for _ in range(CONNECTIONS)]
+        self.group = GroupCommit(stores, self.metrics, self.options.queue_events, self.options.queue_bytes)
         self.intake = Intake(self.rules, self.options, self.keys, self.group, self.metrics)
         self.document = openapi_document(self.rules)
 
@@ -86,6 +88,8 @@ class Collector:
             response = _error(refused.status, refused.message, refused.server_time)
             if refused.retry_after is not None:
                 response.headers["Retry-After"] = str(refused.retry_after)
+            if refused.hangs_up:
+                response.headers["Connection"] = "close"
         self.metrics.answered(response.status_code)
         return response
 

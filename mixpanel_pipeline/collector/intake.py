@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from starlette.requests import Request
@@ -16,26 +17,38 @@ from mixpanel_pipeline.collector.batches import (
     TooManyEventsError,
     UnusableBodyError,
     read_batch,
+    read_events,
 )
 from mixpanel_pipeline.collector.group_commit import GroupCommit, QueueFullError
 from mixpanel_pipeline.collector.metrics import Metrics
 from mixpanel_pipeline.collector.options import Options
 from mixpanel_pipeline.collector.rate_limit import RateLimit
-from mixpanel_pipeline.collector.requests import RefusedError, read_body
+from mixpanel_pipeline.collector.requests import RETRY_SECONDS, RefusedError, Room, read_body
 from mixpanel_pipeline.collector.rules import Rules
 from mixpanel_pipeline.collector.store import Outcome, StoreError
 from mixpanel_pipeline.collector.visitors import Visitor, completed, sender_of
 from mixpanel_pipeline.collector.write_keys import WriteKey, WriteKeys
 from mixpanel_pipeline.warehouse.connection import WarehouseError
 
-RETRY_SECONDS = 5
 # More than a group's own limit (store.MOST_SECONDS) and the wait for a connection together.
 ANSWER_SECONDS = 40
 
 # The worst body takes a microsecond a byte: above this the others are not made to wait for it.
 READ_AT_ONCE_BYTES = 32_768
 
+Given = TypeVar("Given")
+Read = TypeVar("Read")
+
 BOT = Refusal(None, "expected a browser, got the user agent of a crawler or program, or none", "bot")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A request's events: those that are refused, by their places; of the others the places, and the texts to store."""
+
+    refused: dict[int, Refusal]
+    places: list[int]
+    texts: list[bytes]
 
 
 @dataclass
@@ -51,6 +64,8 @@ class Intake:
     def __post_init__(self) -> None:
         self._of_address = RateLimit(self.options.requests_per_address)
         self._of_key = RateLimit(self.options.requests_per_key)
+        self._room = Room(self.options.queue_bytes)
+        self.metrics.watch_reading(lambda: self._room.held_bytes)
 
     async def take(self, request: Request) -> dict[str, Any]:
         """The answer to a batch, once its events are committed.
@@ -60,26 +75,20 @@ class Intake:
         """
         address = request.client.host if request.client else None
         _require_rate(self._of_address, sender_of(address), "from this address")
-        body = await read_body(request, self.options.body_bytes)
-        batch = await self._batch(body)
-        key = await self._key(batch, request.headers.get("origin"))
-        _require_rate(self._of_key, key.identity, "with this write key")
-        self._require_clock(batch.sent_at)
-        self.metrics.batch(len(batch.events))
-        visitor = Visitor(address, self._user_agent(request))
-        refused = {place: why for place, sent in enumerate(batch.events) if (why := self._refusal(sent, key, visitor))}
-        return await self._stored(batch.events, refused, visitor)
-
-    async def _batch(self, body: bytes) -> Batch:
-        limits = self.rules.limits
-        try:
-            if len(body) <= READ_AT_ONCE_BYTES:
-                return read_batch(body, limits.most_events, limits.most_levels)
-            return await asyncio.to_thread(read_batch, body, limits.most_events, limits.most_levels)
-        except UnusableBodyError as error:
-            raise RefusedError(400, str(error)) from None
-        except TooManyEventsError as error:
-            raise RefusedError(413, str(error)) from None
+        # Room for the body is kept until its events are the queue's, which has a bound of its own.
+        with self._room.share() as share:
+            body = await read_body(request, self.options.body_bytes, share)
+            aside = len(body) > READ_AT_ONCE_BYTES
+            batch = await _read(read_batch, body, self.rules.limits.most_events, aside)
+            key = await self._key(batch, request.headers.get("origin"))
+            _require_rate(self._of_key, key.identity, "with this write key")
+            self._require_clock(batch.sent_at)
+            sent = await _read(read_events, batch.events, self.rules.limits.most_levels, aside)
+            self.metrics.batch(len(sent))
+            judged = self._judged(sent, key, Visitor(address, self._user_agent(request)))
+            del body, batch, sent  # while it waits a request keeps nothing but its events' texts
+            outcome = self._submitted(judged.texts)
+        return self._answer(judged, await _awaited(outcome))
 
     async def _key(self, batch: Batch, origin: str | None) -> WriteKey:
         if batch.write_key is None:
@@ -107,7 +116,9 @@ class Intake:
             )  # fmt: skip
 
     def _user_agent(self, request: Request) -> str:
-        said = "".join(character for character in request.headers.get("user-agent", "") if character.isprintable())
+        said = request.headers.get("user-agent", "")
+        if not said.isprintable():
+            said = "".join(filter(str.isprintable, said))
         return said.encode()[: self.rules.most("user_agent")].decode(errors="ignore").strip()
 
     def _refusal(self, sent: SentEvent, key: WriteKey, visitor: Visitor) -> Refusal | None:
@@ -121,20 +132,36 @@ class Intake:
             return Refusal("project_id", f"expected the write key's own project, got {said}", "project_id")
         return None
 
-    async def _stored(self, sent: list[SentEvent], refused: dict[int, Refusal], visitor: Visitor) -> dict[str, Any]:
+    def _judged(self, sent: list[SentEvent], key: WriteKey, visitor: Visitor) -> Judged:
+        refused = {place: why for place, event in enumerate(sent) if (why := self._refusal(event, key, visitor))}
         places = [place for place in range(len(sent)) if place not in refused]
-        outcome = Outcome(set(), {})
-        if places:
-            outcome = await self._outcome([self._text(sent[place], visitor) for place in places])
+        return Judged(refused, places, [self._text(sent[place], visitor) for place in places])
+
+    def _text(self, sent: SentEvent, visitor: Visitor) -> bytes:
+        if _is(sent, "session"):
+            return completed(sent.text, sent.value, visitor, self.options.ip_addresses)
+        return sent.text
+
+    def _submitted(self, events: list[bytes]) -> asyncio.Future[Outcome]:
+        if not events:
+            nothing = asyncio.get_running_loop().create_future()
+            nothing.set_result(Outcome(set(), {}))
+            return nothing
+        try:
+            return self.group.submit(events)
+        except QueueFullError:
+            raise _away() from None
+
+    def _answer(self, judged: Judged, outcome: Outcome) -> dict[str, Any]:
         rejected: dict[int, tuple[str | None, str, str | None]] = {
-            place: (why.field, why.problem, why.reason) for place, why in refused.items()
+            place: (why.field, why.problem, why.reason) for place, why in judged.refused.items()
         }
         for number, why in outcome.rejected.items():
-            rejected[places[number]] = (why.field, why.problem, why.field)
+            rejected[judged.places[number]] = (why.field, why.problem, why.field)
         for _field, _problem, reason in rejected.values():
             self.metrics.rejected(reason)
         accepted = len(outcome.accepted)
-        duplicates = len(sent) - accepted - len(rejected)
+        duplicates = len(judged.places) - accepted - len(outcome.rejected)
         self.metrics.stored(accepted, duplicates)
         return {
             "accepted": accepted,
@@ -145,17 +172,22 @@ class Intake:
             ],
         }
 
-    def _text(self, sent: SentEvent, visitor: Visitor) -> bytes:
-        if _is(sent, "session"):
-            return completed(sent.text, sent.value, visitor, self.options.ip_addresses)
-        return sent.text
 
-    async def _outcome(self, events: list[bytes]) -> Outcome:
-        try:
-            # Shielded: a sender that goes away takes nothing back.
-            return await asyncio.wait_for(asyncio.shield(self.group.submit(events)), ANSWER_SECONDS)
-        except (QueueFullError, StoreError, TimeoutError):
-            raise _away() from None
+async def _read(reader: Callable[[Given, int], Read], given: Given, most: int, aside: bool) -> Read:
+    try:
+        return await asyncio.to_thread(reader, given, most) if aside else reader(given, most)
+    except UnusableBodyError as error:
+        raise RefusedError(400, str(error)) from None
+    except TooManyEventsError as error:
+        raise RefusedError(413, str(error)) from None
+
+
+async def _awaited(outcome: asyncio.Future[Outcome]) -> Outcome:
+    try:
+        # Shielded: a sender that goes away takes nothing back.
+        return await asyncio.wait_for(asyncio.shield(outcome), ANSWER_SECONDS)
+    except (StoreError, TimeoutError):
+        raise _away() from None
 
 
 def _is(sent: SentEvent, kind: str) -> bool:
@@ -165,8 +197,10 @@ def _is(sent: SentEvent, kind: str) -> bool:
 def _require_rate(limit: RateLimit, who: object, whose: str) -> None:
     wait = limit.wait(who)
     if wait:
-        raise RefusedError(429, f"expected fewer requests {whose}: come again in {wait} seconds", wait)
+        raise RefusedError(429, f"expected fewer requests {whose}: come again in {wait} seconds", retry_after=wait)
 
 
 def _away() -> RefusedError:
-    return RefusedError(503, "the events cannot be stored now: send them again, with the same ids", RETRY_SECONDS)
+    return RefusedError(
+        503, "the events cannot be stored now: send them again, with the same ids", retry_after=RETRY_SECONDS
+    )

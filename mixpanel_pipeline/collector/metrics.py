@@ -29,12 +29,17 @@ class Metrics:
             name + "database_errors_total", "Groups that could not be stored.", ["kind"], registry=self.registry
         )
         self._queued = Gauge(name + "queued_events", "Events that wait or are being stored.", registry=self.registry)
+        self._reading = Gauge(name + "reading_bytes", "Of bodies that are being read.", registry=self.registry)
         self._oldest = Gauge(name + "oldest_queued_seconds", "Age of the oldest of them.", registry=self.registry)
 
     def watch_queue(self, depth: Callable[[], float], oldest: Callable[[], float]) -> None:
         """Asked for whenever Prometheus asks."""
         self._queued.set_function(depth)
         self._oldest.set_function(oldest)
+
+    def watch_reading(self, held_bytes: Callable[[], float]) -> None:
+        """The same."""
+        self._reading.set_function(held_bytes)
 
     def answered(self, status: int) -> None:
         """One request to the batch endpoint."""

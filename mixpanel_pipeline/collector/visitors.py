@@ -57,6 +57,7 @@ def kept_address(address: str | None, addresses: IpAddresses) -> str | None:
     return str(found)
 
 
+@lru_cache(maxsize=10_000)
 def sender_of(address: str | None) -> str | None:
     """Whom a rate limit counts: an address, of IPv6 the 64 bits that one customer has."""
     if not _is_address(address):

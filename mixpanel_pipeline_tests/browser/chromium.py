@@ -7,11 +7,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-<<<<<<< HEAD
 from mixpanel_pipeline_tests.collector.conftest import BROWSER
 
-=======
->>>>>>> a3903a9673648c5fc9eb0319bf26e8df97daa96f
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -29,13 +26,8 @@ def running_chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium_path(),
-<<<<<<< HEAD
-            # A context's own user agent is not that of what a page sends as it goes: there, without a window, Chromium
-            # says that it is HeadlessChrome, which the collector takes for a program.
+            # Without a window it says so in its name, and would be taken for a bot.
             args=["--no-sandbox", f"--user-agent={BROWSER}"],
-=======
-            args=["--no-sandbox"],
->>>>>>> a3903a9673648c5fc9eb0319bf26e8df97daa96f
             # Playwright turns it off otherwise, and people's browsers have it.
             ignore_default_args=["--disable-back-forward-cache"],
         )

@@ -13,7 +13,7 @@ from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
 from mixpanel_pipeline_tests.browser.card_site import SCRIPT, CardSite, built
 from mixpanel_pipeline_tests.browser.chromium import running_chromium
 from mixpanel_pipeline_tests.browser.gate import Gate, serving
-from mixpanel_pipeline_tests.collector.conftest import BROWSER, PROJECT, RunningCollector, running
+from mixpanel_pipeline_tests.collector.conftest import PROJECT, RunningCollector, running
 from mixpanel_pipeline_tests.conftest import fresh_database
 
 QUEUE = "Object.keys(localStorage).filter((key) => key.includes(':queue:'))"
@@ -42,9 +42,9 @@ class Front:
     warehouse: Warehouse
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def front(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """Of all tests of a module: each has a card of its own."""
+    """Of all browser tests: each has a card of its own."""
     built(SCRIPT)
     site = CardSite()
     with serving(site), fresh_database(postgres) as database_url:
@@ -128,8 +128,7 @@ def visit(chromium: Browser, front: Front) -> Iterator[Visit]:
         "card": {"userCode": card}, "visitorId": card,
     }  # fmt: skip
     with serving(gate):
-        # Chromium without a window says so in its name, and would be taken for a bot.
-        context = chromium.new_context(user_agent=BROWSER)
+        context = chromium.new_context()
         try:
             yield Visit(context, front.site, gate, front.warehouse)
         finally:

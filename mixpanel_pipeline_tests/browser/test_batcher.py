@@ -201,6 +201,18 @@ def test_without_locks(visit: Visit) -> None:
     visit.is_stored_once()
 
 
+def test_a_tab_that_sleeps_with_the_lock(visit: Visit) -> None:
+    minutes_are_short = "AbortSignal.timeout = ((own) => (ms) => own.call(AbortSignal, ms / 100))(AbortSignal.timeout)"
+    visit.context.add_init_script(minutes_are_short)
+    asleep, awake = visit.open(), visit.open()
+    asleep.evaluate(
+        "new Promise((held) => navigator.locks.request('analytics:shop:', () => new Promise(() => held())))"
+    )
+    visit.does(awake, *SOME)
+    awake.evaluate("batcher.flush()")
+    visit.is_stored_once()
+
+
 def test_answers_that_are_lost(visit: Visit) -> None:
     visit.context.clock.install()
     page = visit.open()

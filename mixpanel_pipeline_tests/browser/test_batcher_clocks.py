@@ -76,7 +76,6 @@ def test_an_event_that_may_be_stored_keeps_its_time(visit: Visit) -> None:
     sent = len(visit.gate.passed)
     page.clock.set_system_time(datetime.now(UTC) - timedelta(hours=1))
     visit.does(page, "trackPageView('home')")
-    page.reload()
     page.evaluate("batcher.flush()")
     visit.sends_all(page)
     assert statuses(visit)[sent:] == [409, 200]
@@ -84,6 +83,30 @@ def test_an_event_that_may_be_stored_keeps_its_time(visit: Visit) -> None:
     assert times_in(first).items() <= times_in(last).items()
     visit.is_stored_once()
     assert visit.stored()[visit.made[-1]] == pytest.approx(time.time(), abs=5)
+
+
+def test_a_clock_that_is_put_back_prolongs_no_pause(visit: Visit) -> None:
+    visit.context.clock.install()
+    page = visit.open()
+    visit.gate.faults = Faults(answers_are_lost=True)
+    visit.does(page, *SOME)
+    page.evaluate("batcher.flush()")
+    visit.gate.faults = Faults(status=503)
+    page.clock.fast_forward(10_000)
+    page.wait_for_function("'analytics:shop:until' in localStorage")
+    visit.gate.faults = Faults()
+    page.clock.set_system_time(datetime.now(UTC) - timedelta(hours=1))
+    page.evaluate("batcher.flush()")
+    visit.is_stored_once()
+    assert statuses(visit)[-2:] == [409, 200]
+
+
+def test_consent_that_is_withdrawn_while_events_are_on_their_way(visit: Visit) -> None:
+    page = visit.open()
+    visit.gate.faults = Faults(status=503)
+    visit.does(page, *SOME)
+    page.evaluate("const sent = batcher.flush(); batcher.setConsent(false); sent")
+    assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
 
 
 def test_a_clock_that_the_collector_cannot_put_right(visit: Visit) -> None:
@@ -166,9 +189,11 @@ def test_opting_out_lasts(visit: Visit) -> None:
     page = visit.open()
     page.evaluate("batcher.trackPageView('home'); batcher.optOut()")
     page.reload()
+    page.evaluate("batcher.setConsent(false); batcher.setConsent(true)")  # what a banner says is not what they said
     assert page.evaluate("batcher.trackPageView('home')") is None
     page.evaluate("batcher.flush()")
     assert visit.gate.passed == []
+    assert page.evaluate("Object.entries(localStorage)") == [["analytics:shop:out", "1"]]
     page.evaluate("batcher.optIn()")
     visit.does(page, *SOME)
     page.evaluate("batcher.flush()")

@@ -16,11 +16,15 @@ import requests
 from mixpanel_pipeline.collector.write_keys import make_key
 from mixpanel_pipeline.settings import Settings
 from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
+from mixpanel_pipeline_tests.conftest import fresh_database
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
 ORIGIN = "https://cards.example"
 PROJECT = "shop"
-PROGRAM = [sys.executable, "-c", "from mixpanel_pipeline.cli import main; main()", "collect", "--port", "0", "--json"]
+COMMAND = "from mixpanel_pipeline.cli import main; main()"
+ARGUMENTS = ["collect", "--port", "0", "--json"]
+PROGRAM = [sys.executable, "-c", COMMAND, *ARGUMENTS]
 TIMEOUT_SECONDS = 60
 
 
@@ -69,13 +73,16 @@ Start = Callable[..., RunningCollector]
 
 
 @contextmanager
-def running(database_url: str, directory: Path, key: str, **settings: str) -> Iterator[RunningCollector]:
-    """A process that has said where it answers; ended with the block."""
+def running(
+    database_url: str, directory: Path, key: str, *, first: str = "", **settings: str
+) -> Iterator[RunningCollector]:
+    """A process that has said where it answers; ended with the block. `first` is Python that it runs before."""
     kept = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     environment = {**kept, "PIPELINE_HOME": str(directory / "home"), "DATABASE_URL": database_url, **settings}
     log = directory / "collector.log"
+    program = [sys.executable, "-c", first + COMMAND, *ARGUMENTS]
     with log.open("a") as errors, subprocess.Popen(
-        PROGRAM, env=environment, cwd=directory, stdout=subprocess.PIPE, stderr=errors, text=True
+        program, env=environment, cwd=directory, stdout=subprocess.PIPE, stderr=errors, text=True
     ) as process:  # fmt: skip
         assert process.stdout is not None
         try:
@@ -88,6 +95,18 @@ def running(database_url: str, directory: Path, key: str, **settings: str) -> It
                 process.wait(TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@pytest.fixture(scope="module")
+def shared(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[RunningCollector, Warehouse]]:
+    """One for all tests of a module, which say nothing of what is stored but by their own ids."""
+    with fresh_database(postgres) as url:
+        key = make_key(Warehouse(url), PROJECT, [])
+        directory = tmp_path_factory.mktemp("collector")
+        with running(url, directory, key, COLLECTOR_REQUESTS_PER_ADDRESS="9999999") as collector:
+            yield collector, Warehouse(url)
 
 
 @pytest.fixture

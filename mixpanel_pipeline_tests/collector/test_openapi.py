@@ -2,9 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -13,27 +11,12 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mixpanel_pipeline.collector.write_keys import make_key
 from mixpanel_pipeline.warehouse.connection import Warehouse
-from mixpanel_pipeline_tests.collector.conftest import PROJECT, RunningCollector, running
+from mixpanel_pipeline_tests.collector.conftest import PROJECT, RunningCollector
 from mixpanel_pipeline_tests.collector.made_events import click, event, now, page_view, session
-from mixpanel_pipeline_tests.conftest import fresh_database
 from mixpanel_pipeline_tests.web import site
 
 EXAMPLES = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningCollector, Warehouse]]:
-    """One for all examples; they say nothing of what is stored but by their own ids."""
-    with ExitStack() as opened:
-        url = opened.enter_context(fresh_database(postgres))
-        key = make_key(Warehouse(url), PROJECT, [])
-        directory: Path = tmp_path_factory.mktemp("collector")
-        yield (
-            opened.enter_context(running(url, directory, key, COLLECTOR_REQUESTS_PER_ADDRESS="9999999")),
-            Warehouse(url),
-        )
 
 
 @pytest.fixture(scope="module")

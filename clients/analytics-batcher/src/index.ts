@@ -45,8 +45,9 @@ export function createBatcher(settings: Settings): Batcher {
     }
 
     function allowed(): boolean {
-        const silenced = navigator.doNotTrack === "1" || (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl;
-        return consent && !kept.read("out") && !(silenced && (settings.honourDoNotTrack ?? true));
+        const { doNotTrack, globalPrivacyControl } = navigator as Navigator & { globalPrivacyControl?: boolean };
+        const silenced = (doNotTrack === "1" || globalPrivacyControl) && (settings.honourDoNotTrack ?? true);
+        return consent && !kept.read("out") && !silenced;
     }
 
     function visitor(session: Session, time: number): string {
@@ -71,7 +72,9 @@ export function createBatcher(settings: Settings): Batcher {
             const session = continued(tab, card, time);
             const event = {
                 type, id: newId(time), session_id: session.id,
-                ...(type === "event" ? { project_id: settings.projectId, visitor_id: visitor(session, time) } : cardFields(card)),
+                ...(type === "event"
+                    ? { project_id: settings.projectId, visitor_id: visitor(session, time) }
+                    : cardFields(card)),
                 ...fields, [timeField]: time,
             };
             if (JSON.stringify(event).length > MOST_CHARACTERS) {
@@ -115,7 +118,9 @@ export function createBatcher(settings: Settings): Batcher {
         safely(() => {
             consent = given;
             if (given) return;
+            const out = kept.read("out");
             for (const store of [queue, kept, tab]) store.clear();
+            kept.write("out", out);
         });
     }
 

@@ -37,9 +37,9 @@ export function newSender(
 
     function pause(): number {
         if (stopped) return LONGEST_TIMER;
-        // This is the collector's wish: of all tabs, and after a reload.
-        const asked = +kept.read("until")! - Date.now();
-        return Math.max(0, asked > LONGEST_PAUSE ? 0 : asked, lineBack - Date.now());
+        // The first is the collector's wish: of all tabs, and after a reload. A clock that was put back prolongs none.
+        const left = [+kept.read("until")!, lineBack].map((until) => until - Date.now());
+        return Math.max(0, ...left.filter((wait) => wait <= LONGEST_PAUSE));
     }
 
     const may = () => allowed() && navigator.onLine && !pause();
@@ -69,6 +69,8 @@ export function newSender(
             // A line that broke; or an answer that is not the collector's own, of which the status tells enough.
         }
         onTheWay = [];
+        // What was withdrawn meanwhile is forgotten, and so is the answer.
+        if (!allowed()) return false;
         const status = answer?.status ?? 0;
 
         // Some networks answer 200 themselves, with a page of their own.
@@ -122,8 +124,8 @@ export function newSender(
             const sendAll = async () => {
                 while (may() && (await sendBatch()));
             };
-            // One tab at a time, unless it sleeps. Locks are there on https pages only, and not where storage is forbidden;
-            // without them tabs may send the same event at once, which the collector stores once.
+            // One tab at a time, unless it sleeps. Locks are there on https pages only, and not where storage is
+            // forbidden; without them tabs may send the same event at once, which the collector stores once.
             try {
                 await navigator.locks.request(name, { signal: AbortSignal.timeout?.(ANSWER) }, sendAll);
             } catch {

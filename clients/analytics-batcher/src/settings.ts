@@ -20,7 +20,7 @@ export interface Settings {
     card?: Card | undefined;
     /** Who visits, where the page knows. */
     visitorId?: string | undefined;
-    /** Otherwise: an id `kept` in the browser, or that of the tab's `session`, which nobody meets again. Default: kept. */
+    /** Otherwise: an id `kept` in the browser, or that of the tab's `session`, after which nobody knows them. */
     visitor?: "kept" | "session" | undefined;
     /** False until the visitor has agreed: nothing is stored or sent before. Default: true. */
     consent?: boolean | undefined;

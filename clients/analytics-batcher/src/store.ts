@@ -3,7 +3,7 @@
 export interface Store {
     read(name: string): string | null;
     /** Without a text the name is removed. */
-    write(name: string, text?: string): void;
+    write(name: string, text?: string | null): void;
     /** In order. */
     names(): string[];
     clear(): void;

@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from mixpanel_pipeline import catalog_sql
 from mixpanel_pipeline.dashboard import subscribers
 from mixpanel_pipeline.dashboard.subscriber_columns import title_of
 from mixpanel_pipeline.warehouse.connection import Warehouse
-from mixpanel_pipeline_tests.dashboard.conftest import PEOPLE, RunningDashboard
+from mixpanel_pipeline_tests.dashboard.conftest import PEOPLE, RunningDashboard, Serve
 
 NOW = datetime.now(UTC).replace(microsecond=123456)
 ODD_IDS = ["'; drop table subscribers_insights_v2; --", "a/b?c=d&e#f", "<b>bold</b>", "=cmd()", "Ünïcode %s {x}", " "]
@@ -323,3 +324,17 @@ def test_reading_the_list_sorts_without_spilling(people: list[dict[str, Any]], w
 def test_titles() -> None:
     told = {"total_pdp_views": "Total PDP views", "total_ach_transfers": "Total ACH transfers", "income": "Income"}
     assert {name: title_of(name) for name in told} == told
+
+
+@pytest.mark.parametrize("path", ["/subscribers", "/subscriber", "/health"])
+def test_a_query_that_takes_too_long_is_given_up(
+    people: list[dict[str, Any]], serve: Serve, warehouse: Warehouse, path: str
+) -> None:
+    dashboard = serve(statement_seconds=1)
+    with psycopg.connect(warehouse.url) as other:
+        other.execute("lock table subscribers_insights_v2 in access exclusive mode")
+        for place in (path, f"/api{path}"):
+            answer = dashboard.get(place, id="person-010")
+            assert answer.status_code == 503
+            assert "did not answer in time" in answer.text
+    assert dashboard.get(path, id="person-010").status_code == 200

@@ -162,6 +162,16 @@ def test_nothing_in_a_page_is_from_another_host_or_inline(dashboard: RunningDash
             assert dashboard.get(kept, None).status_code == 200
 
 
+def test_the_host_that_a_request_names_leads_nowhere(dashboard: RunningDashboard) -> None:
+    for path in ("/", "/project/", "/nowhere", "/sign-in", "/static/dashboard.css"):
+        for host in ("evil.example", "[", "a:b:c"):
+            answer = requests.get(
+                dashboard.url + path, headers={"Host": host}, timeout=TIMEOUT_SECONDS, allow_redirects=False
+            )  # fmt: skip
+            assert answer.status_code in (200, 303, 404)
+            assert "evil" not in answer.headers.get("Location", "") + answer.text
+
+
 def test_copies_are_what_their_makers_published() -> None:
     lines = (STATIC / "vendor/SHA256SUMS").read_text().splitlines()
     sums = {line.split()[1]: line.split()[0] for line in lines if not line.startswith("#")}

@@ -208,5 +208,6 @@ def test_readers_of_a_demo_sign_in_by_a_button(serve: Serve) -> None:
 def test_a_strange_name_for_this_machine_signs_nobody_in(serve: Serve) -> None:
     """A page of another site whose name leads to 127.0.0.1 would be our own page to the browser."""
     dashboard = serve(readers=READERS)
-    answer = post(f"{dashboard.url}/sign-in", {"reader": "0"}, Host="evil.example")
-    assert answer.status_code == 401
+    for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "[", "[::1", "a b", "localhost:x"):
+        assert post(f"{dashboard.url}/sign-in", {"reader": "0"}, Host=host).status_code == 401, host
+    assert post(f"{dashboard.url}/sign-in", {"reader": "0"}, Host="localhost:8123").status_code == 303

@@ -119,6 +119,21 @@ def test_health_renews_itself_and_leaves_the_focus(
         expect(page.locator(".as-of, .verdict time").first).to_contain_text("GMT-")
 
 
+def test_health_that_gets_no_answer_keeps_what_it_shows(chromium: Browser, dashboard: RunningDashboard) -> None:
+    with signed_in(chromium, dashboard) as page:
+        page.clock.install()
+        visit(page, dashboard, "/health")
+        old = page.locator("[data-when-old]")
+        expect(old).to_be_hidden()
+        page.route("**/health", lambda route: route.fulfill(status=418, body="no"))
+        page.clock.run_for(REFRESH_MILLISECONDS)
+        expect(old).to_be_visible()
+        expect(page.locator(".headline")).to_contain_text("Broken")
+        page.unroute("**/health")
+        page.clock.run_for(REFRESH_MILLISECONDS)
+        expect(old).to_be_hidden()
+
+
 def test_health_is_whole_without_scripts(chromium: Browser, dashboard: RunningDashboard) -> None:
     with signed_in(chromium, dashboard, java_script_enabled=False) as page:
         page.goto(f"{dashboard.url}/health")

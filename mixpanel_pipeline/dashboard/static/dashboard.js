@@ -161,6 +161,11 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 
+// A part that renews itself keeps what it shows when there is no answer, says so, and asks again.
+function showAsOld(part) {
+  for (const note of part.querySelectorAll("[data-when-old]")) note.hidden = false;
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   showTheme();
   showZone();
@@ -185,6 +190,14 @@ document.addEventListener("DOMContentLoaded", () => {
     say(document.getElementById("sentence")?.textContent ?? document.title);
   });
   for (const failed of ["htmx:sendError", "htmx:timeout"]) {
-    document.body.addEventListener(failed, () => say("The dashboard does not answer. Try again."));
+    document.body.addEventListener(failed, (event) => {
+      say("The dashboard does not answer. Try again.");
+      if (!event.detail.boosted) showAsOld(event.target);
+    });
   }
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.boosted || event.detail.xhr.status < 400) return;
+    event.detail.shouldSwap = false;
+    showAsOld(event.detail.target);
+  });
 });

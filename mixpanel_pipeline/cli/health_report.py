@@ -199,9 +199,10 @@ def _checks(logged: list[LoggedVerdict], pages: DagsterPages) -> list[CheckState
 
 def _check(said: LoggedVerdict, pages: DagsterPages) -> CheckState:
     could_not_look = not said.conclusive and said.severity == "warning"
+    days, fix = ("", "") if said.passed else (_standing(said), said.fix)
     return CheckState(
-        said.check, "unknown" if could_not_look else _state(said.passed, said.severity), said.checked_at, said.looked_last_at, said.summary,
-        "" if said.passed else _standing(said), "" if said.passed else said.fix, pages.check(said.check),
+        said.check, "unknown" if could_not_look else _state(said.passed, said.severity), said.checked_at,
+        said.looked_last_at, said.summary, days, fix, pages.check(said.check),
     )  # fmt: skip
 
 

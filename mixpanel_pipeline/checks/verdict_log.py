@@ -80,6 +80,7 @@ class LoggedVerdict:
     checked_at: datetime
     looked_last_at: datetime
     passed: bool
+    conclusive: bool
     severity: Literal["warning", "error"]
     summary: str
     fix: str

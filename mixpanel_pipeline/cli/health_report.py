@@ -191,16 +191,18 @@ def _checks(logged: list[LoggedVerdict], pages: DagsterPages) -> list[CheckState
     found = [
         _check(said[name], pages)
         if name in said
-        else CheckState(name, "well", None, None, "has not run yet", link=pages.check(name))
+        else CheckState(name, "unknown", None, None, "has not run yet", link=pages.check(name))
         for name in ASSET_OF_CHECK
     ]
-    return sorted(found, key=lambda check: ("broken", "attention", "well").index(check.state))
+    return sorted(found, key=lambda check: ("broken", "attention", "unknown", "well").index(check.state))
 
 
 def _check(said: LoggedVerdict, pages: DagsterPages) -> CheckState:
+    could_not_look = not said.conclusive and said.severity == "warning"
+    days, fix = ("", "") if said.passed else (_standing(said), said.fix)
     return CheckState(
-        said.check, _state(said.passed, said.severity), said.checked_at, said.looked_last_at, said.summary,
-        "" if said.passed else _standing(said), "" if said.passed else said.fix, pages.check(said.check),
+        said.check, "unknown" if could_not_look else _state(said.passed, said.severity), said.checked_at,
+        said.looked_last_at, said.summary, days, fix, pages.check(said.check),
     )  # fmt: skip
 
 

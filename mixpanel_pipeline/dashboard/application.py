@@ -85,7 +85,8 @@ class Dashboard:
     def _signed_out(self, request: Request, message: str) -> Response:
         if _is_for_programs(request):
             return json_answer({"error": message}, 401, {"WWW-Authenticate": "Bearer"})
-        here = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")
+        query = request.scope["query_string"].decode("latin-1")
+        here = request.scope["path"] + (f"?{query}" if query else "")
         target = address(request, "sign_in", {"next": here})
         if "HX-Request" in request.headers:
             return Response(status_code=401, headers={"HX-Redirect": target})
@@ -121,7 +122,7 @@ class CachedFiles(StaticFiles):
 def build_dashboard(warehouse: Warehouse, options: Options, read_health: ReadHealth) -> Starlette:
     """The dashboard, by itself or to be mounted in another application. `read_health` finds how the pipeline is."""
     dashboard = Dashboard(warehouse, options)
-    return Starlette(
+    application = Starlette(
         routes=[
             *dashboard.page_routes("overview", "/", overview.read),
             *dashboard.page_routes("project", "/project", project.read),
@@ -138,6 +139,9 @@ def build_dashboard(warehouse: Warehouse, options: Options, read_health: ReadHea
         exception_handlers={HTTPException: dashboard.no_such_page},
         lifespan=dashboard.lifespan,
     )
+    # It would send people to whatever host the request names.
+    application.router.redirect_slashes = False
+    return application
 
 
 def json_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

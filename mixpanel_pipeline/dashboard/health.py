@@ -37,10 +37,11 @@ class Signal:
 @dataclass(frozen=True)
 class CheckState:
     """What a check says: `checked_at` when it said so, `days` of what; None where it never ran. `ran_last_at` is later
-    where it looked at other days since."""
+    where it looked at other days since. It is unknown what it never looked at, or could not: Mixpanel did not answer,
+    say."""
 
     name: str
-    state: State
+    state: State | Literal["unknown"]
     checked_at: datetime | None
     ran_last_at: datetime | None
     summary: str
@@ -134,8 +135,8 @@ def health_page(read_health: ReadHealth) -> Page:
 
 def state_of(report: HealthReport) -> State:
     """The worst of all."""
-    states: list[State] = [each.state for each in (*report.signals, *_judged_by_the_log(report))]
-    return min(states, key=WORST_FIRST.index) if states else "well"
+    states = {each.state for each in (*report.signals, *_judged_by_the_log(report))}
+    return next(state for state in WORST_FIRST if state in states or state == "well")
 
 
 def headline_of(report: HealthReport) -> str:

@@ -7,7 +7,7 @@ import psycopg
 from psycopg import errors
 
 from mixpanel_pipeline.dashboard.parameters import BadParameterError
-from mixpanel_pipeline.dashboard.reading import DatabaseAwayError
+from mixpanel_pipeline.dashboard.reading import DatabaseAwayError, NotMigratedError
 from mixpanel_pipeline.dashboard.view import ForbiddenError, NotFoundError
 
 logger = logging.getLogger(__name__)
@@ -40,11 +40,11 @@ OF_DATABASE: tuple[tuple[tuple[type[Exception], ...], Problem], ...] = (
         Problem(503, "The database is away", "It does not answer now. Try again in a minute."),
     ),
     (
-        (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn),
+        (NotMigratedError, errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn),
         Problem(503, "The database is not ready", "Migrations are missing: run `mixpanel-pipeline migrate`."),
     ),
     (
-        (errors.InsufficientPrivilege, errors.UndefinedObject),
+        (errors.InsufficientPrivilege,),
         Problem(
             503, "The database is not ready",
             "The dashboard's login may not read as its readers: `grant authenticated to` the user in DATABASE_URL.",

@@ -19,6 +19,10 @@ class DatabaseAwayError(Exception):
     """No connection could be had; the message is for readers."""
 
 
+class NotMigratedError(Exception):
+    """There is no such role as readers have."""
+
+
 class Reading:
     """Connections that are kept open between pages."""
 
@@ -37,6 +41,7 @@ class Reading:
 
         Raises:
             DatabaseAwayError: the database does not answer, or too many read at once.
+            NotMigratedError: readers' role is missing.
         """
         self._pool.open()  # nothing, when it is open
         try:
@@ -48,7 +53,7 @@ class Reading:
                 connection.execute(
                     "select set_config('statement_timeout', %s, true)", [f"{self.statement_seconds}s"]
                 )  # fmt: skip
-                connection.execute(read_sql("web/become_reader.sql"), {"user_id": user_id})
+                _become(connection, user_id)
                 yield connection
         finally:
             self._pool.putconn(connection)
@@ -56,6 +61,13 @@ class Reading:
     def close(self) -> None:
         """Lets go of the connections."""
         self._pool.close()
+
+
+def _become(connection: psycopg.Connection, user_id: UUID) -> None:
+    try:
+        connection.execute(read_sql("web/become_reader.sql"), {"user_id": user_id})
+    except psycopg.errors.InvalidParameterValue:
+        raise NotMigratedError("the role authenticated does not exist") from None
 
 
 def _read_only(connection: psycopg.Connection) -> None:

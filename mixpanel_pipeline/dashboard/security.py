@@ -1,5 +1,6 @@
 """What every answer says to browsers, and whether a form was sent from our own page."""
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -50,8 +51,21 @@ def is_from_own_page(request: Request) -> bool:
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
+    origin = _host(request.headers.get("Origin", ""))
+    return origin is not None and origin == _host(f"//{request.headers.get('Host', '')}")
+
+
+def is_asked_as(request: Request, names: Sequence[str]) -> bool:
+    """Whether the browser was told to come here by one of these names."""
+    host = _host(f"//{request.headers.get('Host', '')}")
+    return host is not None and host[0] in names
+
+
+def _host(address: str) -> tuple[str, int | None] | None:
+    """Name and port; None of what is no address."""
     try:
-        origin = urlsplit(request.headers.get("Origin", "")).netloc
+        parts = urlsplit(address)
+        name, port = parts.hostname, parts.port
     except ValueError:
-        return False
-    return bool(origin) and origin == request.headers.get("Host")
+        return None
+    return (name, port) if name else None

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from mixpanel_pipeline.dashboard.links import address, is_local
 from mixpanel_pipeline.dashboard.options import Options
-from mixpanel_pipeline.dashboard.security import is_from_own_page
+from mixpanel_pipeline.dashboard.security import is_asked_as, is_from_own_page
 from mixpanel_pipeline.dashboard.templates import Templates
 from mixpanel_pipeline.dashboard.tokens import Person, TokenError, make_token, read_token
 
@@ -62,7 +62,7 @@ class SignIn:
         stays = max(0, int((person.until - datetime.now(UTC)).total_seconds()))
         response.set_cookie(
             COOKIE, token, max_age=stays, path=request.scope.get("root_path") or "/", httponly=True, samesite="lax",
-            secure=request.url.scheme == "https",
+            secure=request.scope["scheme"] == "https",
         )  # fmt: skip
         return response
 
@@ -81,7 +81,7 @@ class SignIn:
             return token
         chosen = {str(place): reader for place, reader in enumerate(self._options.readers)}.get(form["reader"])
         # Another name than this machine's own may be a stranger's site that leads here (DNS rebinding).
-        if chosen is None or request.url.hostname not in LOOPBACK:
+        if chosen is None or not is_asked_as(request, LOOPBACK):
             raise TokenError("There is no such reader to sign in as.")
         return make_token(chosen.user_id, self._options.jwt_secret, READER_STAYS)
 

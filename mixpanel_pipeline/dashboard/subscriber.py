@@ -1,5 +1,6 @@
 """One person: totals, profile, and what each day added."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -48,9 +49,16 @@ def read(connection: psycopg.Connection, request: Request) -> View:
         },
         {
             "columns": columns, "counted": _that_happened(counted, days), "most_days": MOST_DAYS, "buckets": buckets,
-            "metric": EVENTS, "sentence": _sentence(buckets),
+            "metric": EVENTS, "sentence": _sentence(buckets), "written": written,
         },
     )  # fmt: skip
+
+
+def written(said: Any) -> str:
+    """A value of a profile: a text as it is, others as JSON has them."""
+    if said is None:
+        return "nothing"
+    return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
 
 
 def _series(days: list[dict[str, Any]]) -> list[Bucket]:

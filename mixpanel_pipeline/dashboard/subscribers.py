@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from decimal import InvalidOperation
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from psycopg.rows import class_row, dict_row, tuple_row
 from psycopg.sql import SQL, Composable, Composed, Identifier
 from starlette.requests import Request
 
-from mixpanel_pipeline.dashboard.parameters import BadParameterError, choice, text
+from mixpanel_pipeline.dashboard.parameters import BadParameterError, choice, day, text
 from mixpanel_pipeline.dashboard.subscriber_columns import Column, read_columns
 from mixpanel_pipeline.dashboard.view import Table, View
 from mixpanel_pipeline.warehouse.sql_files import read_sql
@@ -182,15 +181,7 @@ def _by_profile(connection: psycopg.Connection, search: str) -> list[str] | None
 
 def _bound(request: Request, name: str, column: Column) -> Any:
     """One end of a range, as somebody writes it."""
-    if column.kind != "time":
-        return _value(request, name, column)
-    written = text(request, name, LONGEST)
-    if not written:
-        return None
-    try:
-        return date.fromisoformat(written)
-    except ValueError:
-        raise BadParameterError(name, "a day such as 2026-01-31") from None
+    return day(request, name) if column.kind == "time" else _value(request, name, column)
 
 
 def _value(request: Request, name: str, column: Column) -> Any:

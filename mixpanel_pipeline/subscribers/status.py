@@ -74,7 +74,7 @@ def profile_status(connection: psycopg.Connection) -> ProfileStatus:
             read_sql("subscribers/profile_status.sql"), {"source": PROFILES_SOURCE, "profiles_lock": PROFILES_LOCK}
         ).fetchone()
     if row is None:
-        raise AssertionError("select without from returns one row")
+        raise AssertionError("counting returns one row")
     return row
 
 

@@ -28,6 +28,13 @@ def of_assets(report: dict[str, Any], *names: str) -> dict[str, tuple]:
     return {asset["asset"]: tuple(asset[name] for name in names) for asset in report["assets"]}
 
 
+def standing(database_url: str) -> set[str]:
+    """Checks that fail as the health page has it."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("select check_name from check_verdicts where not isempty(stands)").fetchall()
+    return {name for (name,) in rows}
+
+
 def test_what_is_due_then_late_rows_then_days_again(run: Run, database_url: str) -> None:
     rows = {"events": [site.event(site.at(day)) for day in (89, 90)], "clicks": [site.click(site.at(90))]}
     rows |= {"sessions": [], "page_views": []}
@@ -58,6 +65,7 @@ def test_what_is_due_then_late_rows_then_days_again(run: Run, database_url: str)
     failed = result_of(run("verify", "--json"), code=1)
     (bad,) = [check for check in failed["checks"] if check["check"] == "hourly_equals_raw"]
     assert not bad["passed"]
+    assert "hourly_equals_raw" in standing(database_url)
     again = run("aggregate", "--hourly", "--from", str(FIRST), "--to", str(TODAY))
     assert again.returncode == 0, again.stderr
     assert "analytics_events_hourly_agg" in again.stdout
@@ -68,6 +76,7 @@ def test_what_is_due_then_late_rows_then_days_again(run: Run, database_url: str)
     assert checked["hourly_equals_raw"]
     assert checked["daily_equals_raw"]
     assert checked["normalized_equals_legacy"]
+    assert "hourly_equals_raw" not in standing(database_url)
 
     found = result_of(run("status", "--json"))["web"]
     assert (found["marks_waiting"], found["refused_rows"], found["in_use"]) == (2, 0, True)

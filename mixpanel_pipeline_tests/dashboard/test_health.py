@@ -252,6 +252,20 @@ def test_a_check_that_fails_is_not_hidden_by_another_day(well: Warehouse, dashbo
     assert headline(dashboard) == "All is well."
 
 
+def test_a_check_that_could_not_look_is_no_fault_and_hides_none(well: Warehouse, dashboard: RunningDashboard) -> None:
+    check = "matches_mixpanel"
+    refused = Verdict(check, False, "not compared with Mixpanel: no such plan", "warning", conclusive=False)
+    record_verdict(well, refused)
+    assert headline(dashboard) == "All is well."
+    assert "could not look" in dashboard.page("/health")
+    record_verdict(well, Verdict(check, False, "3 counts differ", "warning", wrong_days=(before(2), before(2))))
+    record_verdict(well, refused)
+    assert headline(dashboard) == "Needs attention. Check matches mixpanel does not pass."
+    assert "3 counts differ" in dashboard.page("/health")
+    record_verdict(well, Verdict(check, False, "could not be run: it broke", conclusive=False))
+    assert headline(dashboard) == "Broken. Check matches mixpanel does not pass."
+
+
 def test_checks_that_did_not_run_of_late_need_attention(well: Warehouse, dashboard: RunningDashboard) -> None:
     write(
         well, "update check_verdicts set checked_at = now() - interval '2 days' where check_name = 'daily_equals_raw'"

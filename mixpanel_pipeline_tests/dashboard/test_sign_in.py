@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,18 +14,40 @@ import requests
 
 from mixpanel_pipeline.dashboard.options import Reader
 from mixpanel_pipeline.dashboard.sign_in import COOKIE
+from mixpanel_pipeline.warehouse.connection import Warehouse
+from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
+from mixpanel_pipeline_tests.conftest import fresh_database
 from mixpanel_pipeline_tests.dashboard.conftest import (
     PEOPLE,
     SECRET,
     TIMEOUT_SECONDS,
     RunningDashboard,
-    Serve,
+    running,
     token_of,
 )
 
 NOW = int(datetime.now(UTC).timestamp())
 GOOD = {"sub": str(PEOPLE["owner"]), "role": "authenticated", "aud": "authenticated", "exp": NOW + 3600}
 READERS = (Reader("Owner", "has a project", PEOPLE["owner"]), Reader("Nobody", "has nothing", UUID(int=5)))
+
+
+@pytest.fixture(scope="module")
+def database(postgres: EmbeddedPostgres) -> Iterator[Warehouse]:
+    """Nobody has anything in it."""
+    with fresh_database(postgres) as url:
+        yield Warehouse(url)
+
+
+@pytest.fixture(scope="module")
+def dashboard(database: Warehouse) -> Iterator[RunningDashboard]:
+    with running(database) as dashboard:
+        yield dashboard
+
+
+@pytest.fixture(scope="module")
+def demo(database: Warehouse) -> Iterator[RunningDashboard]:
+    with running(database, readers=READERS) as dashboard:
+        yield dashboard
 
 
 def signed(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
@@ -191,22 +214,21 @@ def test_forms_that_are_none_of_ours(dashboard: RunningDashboard) -> None:
         assert answer.status_code == 401
 
 
-def test_readers_of_a_demo_sign_in_by_a_button(serve: Serve) -> None:
-    dashboard = serve(readers=READERS)
-    page = requests.get(f"{dashboard.url}/sign-in", timeout=TIMEOUT_SECONDS).text
+def test_readers_of_a_demo_sign_in_by_a_button(demo: RunningDashboard) -> None:
+    page = requests.get(f"{demo.url}/sign-in", timeout=TIMEOUT_SECONDS).text
     assert "Owner" in page
     assert "has a project" in page
-    entered = post(f"{dashboard.url}/sign-in", {"reader": "0"})
+    entered = post(f"{demo.url}/sign-in", {"reader": "0"})
     assert entered.status_code == 303
     claims = jwt.decode(entered.cookies[COOKIE] or "", SECRET, algorithms=["HS256"], audience="authenticated")
     assert claims["sub"] == str(PEOPLE["owner"])
     assert datetime.fromtimestamp(claims["exp"], UTC) - datetime.now(UTC) < timedelta(hours=13)
     for place in ("2", "-1", "x", ""):
-        assert post(f"{dashboard.url}/sign-in", {"reader": place}).status_code == 401
+        assert post(f"{demo.url}/sign-in", {"reader": place}).status_code == 401
 
 
-def test_a_strange_name_for_this_machine_signs_nobody_in(serve: Serve) -> None:
+def test_a_strange_name_for_this_machine_signs_nobody_in(demo: RunningDashboard) -> None:
     """A page of another site whose name leads to 127.0.0.1 would be our own page to the browser."""
-    dashboard = serve(readers=READERS)
-    answer = post(f"{dashboard.url}/sign-in", {"reader": "0"}, Host="evil.example")
-    assert answer.status_code == 401
+    for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "[", "[::1", "a b", "localhost:x"):
+        assert post(f"{demo.url}/sign-in", {"reader": "0"}, Host=host).status_code == 401, host
+    assert post(f"{demo.url}/sign-in", {"reader": "0"}, Host="localhost:8123").status_code == 303

@@ -11,7 +11,10 @@ with recursive counted as (
 ), seen as (
     select user_code from counted where user_code is not null
     union
-    select user_code from analytics_sessions where first_seen >= now() - interval '1 day'
+    select user_code from analytics_sessions
+    where first_seen >= (
+        select greatest(aggregated_until, now() - interval '1 day') from analytics_progress where aggregate = 'cards'
+    )
     union
     select analytics_my_cards()
 )

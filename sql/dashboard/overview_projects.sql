@@ -13,7 +13,12 @@ with recursive counted as (
 ), seen as (
     select project_id from counted where project_id is not null
     union
-    select project_id from analytics_events where created_at >= now() - interval '1 day'
+    select project_id from analytics_events_hourly_agg where hour_bucket >= now() - interval '1 day'
+    union
+    select project_id from analytics_events
+    where created_at >= (
+        select greatest(aggregated_until, now() - interval '1 day') from analytics_progress where aggregate = 'hours'
+    )
     union
     select analytics_my_projects()
 )

@@ -1,8 +1,7 @@
 -- How profiles stand. Parameters: source, and profiles_lock: the class of the lock that a snapshot under way holds
 -- (subscribers/locks.py). `error` is of the newest snapshot, if that failed or its process died.
 select
-    (select count(*) from subscriber_profiles where deleted_at is null) as live,
-    (select count(*) from subscriber_profiles where deleted_at is not null) as deleted,
+    people.live, people.deleted,
     (select taken_at from profile_snapshots order by id desc limit 1) as last_snapshot,
     (
         select sync_metadata from sync_logs where source = %(source)s and status = 'completed' order by id desc limit 1
@@ -23,3 +22,7 @@ select
         order by newest.id desc
         limit 1
     ) as error
+from (
+    select count(*) filter (where deleted_at is null) as live, count(*) filter (where deleted_at is not null) as deleted
+    from subscriber_profiles
+) as people

@@ -47,13 +47,13 @@ function showZone() {
 }
 
 function writeTimes() {
-  const format = new Intl.DateTimeFormat("en-GB", {
-    day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZone: zone(),
-    timeZoneName: "short",
-  });
+  const write = uPlot.fmtDate("{D} {MMM} {YYYY}, {HH}:{mm}");
+  const nameOf = new Intl.DateTimeFormat("en-GB", { timeZone: zone(), timeZoneName: "short" });
   for (const time of document.querySelectorAll("time[data-hours]")) {
-    time.textContent = format.format(new Date(time.dateTime));
-    time.title = new Date(time.dateTime).toISOString().replace("T", " ").replace(/\..*/, " UTC");
+    const moment = new Date(time.dateTime);
+    const name = nameOf.formatToParts(moment).find((part) => part.type === "timeZoneName").value;
+    time.textContent = `${write(uPlot.tzDate(moment, zone()))} ${name}`;
+    time.title = moment.toISOString().replace("T", " ").replace(/\..*/, " UTC");
   }
 }
 
@@ -70,6 +70,7 @@ function seriesOf(table) {
     partial: rows.map((row) => "partial" in row.dataset),
     names: rows.map((row) => row.cells[0].querySelector("time").textContent),
     title: table.dataset.title,
+    step: table.dataset.step,
     hours: table.dataset.step.includes("hour"),
   };
 }
@@ -80,6 +81,16 @@ function split({ values, partial }) {
   const dashed = values.map((value, place) =>
     partial[place] || partial[place - 1] || partial[place + 1] ? value : null);
   return [whole, dashed];
+}
+
+// Weeks are named by their own first days; uPlot would name every so-manieth day.
+function weekTicks(starts, width) {
+  const each = Math.ceil((starts.length * 75) / width);
+  const write = uPlot.fmtDate("{D} {MMM}");
+  return {
+    splits: () => starts.filter((_start, place) => place % each === 0),
+    values: (_chart, ticks) => ticks.map((tick) => write(uPlot.tzDate(new Date(tick * 1000), "UTC"))),
+  };
 }
 
 function drawChart(figure) {
@@ -112,7 +123,8 @@ function drawChart(figure) {
           [DAY_SECONDS * 28, "{MMM} {YYYY}", null, null, null, null, null, null, 1],
           [DAY_SECONDS, "{D} {MMM}", null, null, null, null, null, null, 1],
           [3600, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
-        ] },
+        ],
+        ...(series.step === "week" ? weekTicks(series.starts, plot.clientWidth) : {}) },
       { ...axis, size: 56, values: (_chart, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick.toLocaleString("en") : "")) },
     ],
     series: [
@@ -161,6 +173,11 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 
+// A part that renews itself keeps what it shows when there is no answer, says so, and asks again.
+function showAsOld(part) {
+  for (const note of part.querySelectorAll("[data-when-old]")) note.hidden = false;
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   showTheme();
   showZone();
@@ -185,6 +202,14 @@ document.addEventListener("DOMContentLoaded", () => {
     say(document.getElementById("sentence")?.textContent ?? document.title);
   });
   for (const failed of ["htmx:sendError", "htmx:timeout"]) {
-    document.body.addEventListener(failed, () => say("The dashboard does not answer. Try again."));
+    document.body.addEventListener(failed, (event) => {
+      say("The dashboard does not answer. Try again.");
+      if (!event.detail.boosted) showAsOld(event.target);
+    });
   }
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.boosted || event.detail.xhr.status < 400) return;
+    event.detail.shouldSwap = false;
+    showAsOld(event.detail.target);
+  });
 });

@@ -56,8 +56,8 @@ def read(connection: psycopg.Connection, request: Request) -> View:
 
 def written(said: Any) -> str:
     """A value of a profile: a text as it is, others as JSON has them."""
-    if said is None:
-        return "nothing"
+    if said is None or said == "":
+        return "nothing" if said is None else "(empty)"
     return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
 
 

@@ -110,7 +110,7 @@ def _serve(settings: Settings, warehouse: Warehouse, host: str, port: int, reade
             application, listening, settings.collector_trusted_proxies,
             lambda: give(urls, as_json, lambda console: console.print("\n".join(filter(None, urls.values())))),
         )  # fmt: skip
-    say("ended; what was taken is stored")
+    say("ended; what was acknowledged is stored")
 
 
 @contextmanager

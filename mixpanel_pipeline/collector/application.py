@@ -1,13 +1,11 @@
 """The service's pages, and who may call them from where."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
-import psycopg
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -19,24 +17,23 @@ from starlette.types import ASGIApp
 
 from mixpanel_pipeline.collector.backlog import Backlog
 from mixpanel_pipeline.collector.group_commit import GroupCommit
-from mixpanel_pipeline.collector.intake import Intake
+from mixpanel_pipeline.collector.intake import Intake, away
 from mixpanel_pipeline.collector.metrics import Metrics
 from mixpanel_pipeline.collector.openapi import BATCH_PATH, openapi_document
 from mixpanel_pipeline.collector.options import Options
+from mixpanel_pipeline.collector.readiness import Readiness
 from mixpanel_pipeline.collector.requests import RefusedError
 from mixpanel_pipeline.collector.rules import Rules
 from mixpanel_pipeline.collector.store import EventStore
+from mixpanel_pipeline.collector.weeks import keep_weeks_ahead
 from mixpanel_pipeline.collector.write_keys import WriteKeys
-from mixpanel_pipeline.warehouse.connection import Warehouse, WarehouseError
-from mixpanel_pipeline.warehouse.migrations import MigrationError, pending_migrations
+from mixpanel_pipeline.warehouse.connection import Warehouse
 
 # How long a browser may remember that it may send; Chromium forgets after two hours anyway.
 PREFLIGHT_SECONDS = 7200
 # Groups that are stored at the same time. Postgres checks and writes one on one of its cores; from the third on they
 # mostly wait for each other's sessions, and are smaller.
 CONNECTIONS = 2
-# Probes come every few seconds, each from several places; the database is asked once.
-READY_SECONDS = 2
 PROMETHEUS = "text/plain; version=1.0.0; charset=utf-8"
 
 
@@ -61,11 +58,11 @@ class Collector:
     warehouse: Warehouse
     rules: Rules
     options: Options
-    _ready: tuple[float, list[str]] = field(default=(-float("inf"), []), init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(rule.field for rule in self.rules.fields)
         self.backlog = Backlog(self.warehouse, self.metrics.registry)
+        self.readiness = Readiness(self.warehouse)
         self.keys = WriteKeys(self.warehouse)
         stores = [EventStore(self.warehouse) for _ in range(CONNECTIONS)]
         self.group = GroupCommit(stores, self.metrics, self.options.queue_events, self.options.queue_bytes)
@@ -77,7 +74,9 @@ class Collector:
         """What is under way when the service is told to end is stored and answered first."""
         await self.keys.refresh(0)
         self.group.start()
+        weeks = asyncio.create_task(keep_weeks_ahead(self.warehouse))
         yield
+        weeks.cancel()
         await self.group.stop()
 
     async def batch(self, request: Request) -> Response:
@@ -85,11 +84,9 @@ class Collector:
         try:
             response = JSONResponse(await self.intake.take(request))
         except RefusedError as refused:
-            response = _error(refused.status, refused.message, refused.server_time)
-            if refused.retry_after is not None:
-                response.headers["Retry-After"] = str(refused.retry_after)
-            if refused.hangs_up:
-                response.headers["Connection"] = "close"
+            response = _refusal(refused)
+        except asyncio.CancelledError:  # the process is to end, and waits no longer
+            response = _refusal(away())
         self.metrics.answered(response.status_code)
         return response
 
@@ -99,10 +96,7 @@ class Collector:
 
     async def readyz(self, _request: Request) -> Response:
         """Events can be taken."""
-        asked, problems = self._ready
-        if time.monotonic() - asked > READY_SECONDS:
-            problems = await asyncio.to_thread(_database_problems, self.warehouse)
-            self._ready = (time.monotonic(), problems)
+        problems = await self.readiness.problems()
         if self.group.is_full:
             problems = [*problems, "the queue is full"]
         return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
@@ -134,21 +128,19 @@ def build_application(warehouse: Warehouse, rules: Rules, options: Options) -> S
     )
 
 
-def _database_problems(warehouse: Warehouse) -> list[str]:
-    """For everybody to read: no address, no reason that Postgres gives."""
-    try:
-        pending = pending_migrations(warehouse)
-    except MigrationError:
-        return ["migrations were taken back"]
-    except (WarehouseError, psycopg.Error):
-        return ["the database does not answer"]
-    return [f"migrations are missing: {', '.join(pending)}"] if pending else []
-
-
 async def _no_such_page(_request: Request, error: Exception) -> Response:
     status, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (500, None)
     response = _error(status, str(getattr(error, "detail", "")))
     response.headers.update(headers or {})
+    return response
+
+
+def _refusal(refused: RefusedError) -> Response:
+    response = _error(refused.status, refused.message, refused.server_time)
+    if refused.retry_after is not None:
+        response.headers["Retry-After"] = str(refused.retry_after)
+    if refused.hangs_up:
+        response.headers["Connection"] = "close"
     return response
 
 

@@ -37,7 +37,7 @@ class Backlog(Collector):
     """What the database said last. Nothing, while it is away: a figure that stands still would look like one."""
 
     def __init__(self, warehouse: Warehouse, registry: CollectorRegistry) -> None:
-        self._warehouse = warehouse
+        self._warehouse = warehouse.limited(STATEMENT_SECONDS)
         self._behind: list[Behind] = []
         self._asked_at = -float("inf")
         self._asking: asyncio.Task[None] | None = None
@@ -80,5 +80,4 @@ class Backlog(Collector):
 
 def _read(warehouse: Warehouse) -> list[Behind]:
     with warehouse.connect() as connection:
-        connection.execute("select set_config('statement_timeout', %s, true)", [f"{STATEMENT_SECONDS}s"])
         return connection.cursor(row_factory=class_row(Behind)).execute(read_sql("collector/backlog.sql")).fetchall()

@@ -97,7 +97,7 @@ class Intake:
             key = await self.keys.find(batch.write_key)
         except (WarehouseError, psycopg.Error):
             self.metrics.database_error("connection")
-            raise _away() from None
+            raise away() from None
         if key is None:
             raise RefusedError(401, "expected a write key that is known and not ended, got another text")
         if origin is not None and origin not in key.origins:
@@ -150,7 +150,7 @@ class Intake:
         try:
             return self.group.submit(events)
         except QueueFullError:
-            raise _away() from None
+            raise away() from None
 
     def _answer(self, judged: Judged, outcome: Outcome) -> dict[str, Any]:
         rejected: dict[int, tuple[str | None, str, str | None]] = {
@@ -187,7 +187,7 @@ async def _awaited(outcome: asyncio.Future[Outcome]) -> Outcome:
         # Shielded: a sender that goes away takes nothing back.
         return await asyncio.wait_for(asyncio.shield(outcome), ANSWER_SECONDS)
     except (StoreError, TimeoutError):
-        raise _away() from None
+        raise away() from None
 
 
 def _is(sent: SentEvent, kind: str) -> bool:
@@ -200,7 +200,8 @@ def _require_rate(limit: RateLimit, who: object, whose: str) -> None:
         raise RefusedError(429, f"expected fewer requests {whose}: come again in {wait} seconds", retry_after=wait)
 
 
-def _away() -> RefusedError:
+def away() -> RefusedError:
+    """Nothing is known to be stored; the same again may be."""
     return RefusedError(
         503, "the events cannot be stored now: send them again, with the same ids", retry_after=RETRY_SECONDS
     )

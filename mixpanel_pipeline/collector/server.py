@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.applications import Starlette
 
-# Below the 30 seconds after which orchestrators kill; a group takes at most 20.
-STOP_SECONDS = 25
+# With what comes after it below the 30 seconds after which orchestrators kill; a group takes at most as many.
+STOP_SECONDS = 20
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,7 +1,7 @@
 """Writes events of several requests in one transaction, and tells of each what became of it."""
 
 import logging
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 3
 # A group takes a tenth of a second; what takes so long waits for somebody who holds a lock, and the sender asks again.
 MOST_SECONDS = 20
+# Postgres is asked over a connection of its own.
+CANCEL_SECONDS = 2
 
 # What one event's content can cause: such a group is divided until that event is alone.
 OF_CONTENT = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
@@ -51,7 +53,7 @@ class EventStore:
     """One connection, replaced when it is dead. For one thread at a time."""
 
     def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
+        self._warehouse = warehouse.limited(MOST_SECONDS)
         self._open = ExitStack()
         self._connection: psycopg.Connection | None = None
 
@@ -77,6 +79,13 @@ class EventStore:
                     raise _failed("connection" if died else type(error).__name__, error) from None
         raise AssertionError("the last attempt returns or raises")
 
+    def cancel(self) -> None:
+        """Ends what it is at, in whatever thread; that fails then."""
+        connection = self._connection
+        if connection is not None:
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=CANCEL_SECONDS)
+
     def close(self) -> None:
         """Lets go of the connection; the next group opens another."""
         self._connection = None
@@ -88,9 +97,7 @@ class EventStore:
     def _connected(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
             self.close()
-            connection = self._open.enter_context(self._warehouse.connect(autocommit=True))
-            connection.execute("select set_config('statement_timeout', %s, false)", [f"{MOST_SECONDS}s"])
-            self._connection = connection
+            self._connection = self._open.enter_context(self._warehouse.connect(autocommit=True))
         return self._connection
 
 

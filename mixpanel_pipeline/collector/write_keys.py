@@ -20,6 +20,8 @@ HINT_CHARACTERS = len(PREFIX) + 6
 # So long a key that was ended is still taken, and, at most, a new one is not known.
 REFRESH_SECONDS = 10
 UNKNOWN_REFRESH_SECONDS = 1
+# Senders wait for it, and with an unknown key all of them.
+READ_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class WriteKeys:
     """The keys of the database, read again every few seconds; while it is away those that were read last."""
 
     def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
+        self._warehouse = warehouse.limited(READ_SECONDS)
         self._keys: dict[bytes, WriteKey] = {}
         self._read_at = self._failed_at = -float("inf")
         self._reading = asyncio.Lock()

@@ -21,9 +21,14 @@ class WarehouseError(Exception):
 class Warehouse:
     """One Postgres database; `connect()` opens a connection for one block of work."""
 
-    def __init__(self, url: str, application_name: str = "mixpanel-pipeline") -> None:
+    def __init__(self, url: str, application_name: str = "mixpanel-pipeline", statement_seconds: int = 0) -> None:
         self.url = url
         self.application_name = application_name
+        self._statement_seconds = statement_seconds
+
+    def limited(self, statement_seconds: int) -> "Warehouse":
+        """The same, where a statement that takes longer fails: for those whom somebody waits for."""
+        return Warehouse(self.url, self.application_name, statement_seconds)
 
     def __repr__(self) -> str:
         return f"Warehouse({describe(self.url)})"
@@ -37,7 +42,7 @@ class Warehouse:
             # A day's lock is held on an idle connection while its export streams, for minutes.
             "keepalives": 1,
             "keepalives_idle": 30,
-            "options": _options(self.url),
+            "options": _options(self.url, self._statement_seconds),
         }
 
     @contextmanager
@@ -59,12 +64,12 @@ class Warehouse:
             yield connection
 
 
-def _options(url: str) -> str:
+def _options(url: str, statement_seconds: int) -> str:
     """The address' own options, then ours: times are UTC's, waiting for a day's lock may take as long as that day's
     export, and locks read what others committed meanwhile."""
     ours = {
         "TimeZone": "UTC",
-        "statement_timeout": "0",
+        "statement_timeout": f"{statement_seconds}s",
         "lock_timeout": "0",
         "idle_session_timeout": "0",
         "default_transaction_isolation": "read\\ committed",

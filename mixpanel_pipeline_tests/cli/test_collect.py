@@ -96,7 +96,7 @@ def test_the_dashboard_stands_beside_the_collector(environment: dict[str, str], 
         process.terminate()
         assert process.wait(ANSWER_SECONDS) == 0
     written = (tmp_path / "stderr").read_text()
-    assert "ended; what was taken is stored" in written
+    assert "ended; what was acknowledged is stored" in written
     assert SECRET not in written
 
 

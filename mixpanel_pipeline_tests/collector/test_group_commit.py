@@ -159,6 +159,31 @@ def test_told_to_end_it_answers_what_it_took(start: Start, warehouse: Warehouse)
     assert site.value(warehouse, "select count(*) from analytics_page_views") == 2
 
 
+QUICKLY_ENDED = (
+    "from mixpanel_pipeline.collector import group_commit, server; "
+    "server.STOP_SECONDS, group_commit.LAST_SECONDS = 1, 0.5; "
+)
+
+
+def test_told_to_end_it_does_not_wait_for_a_database_that_hangs(
+    database_url: str, key: str, tmp_path: Path, warehouse: Warehouse
+) -> None:
+    """Whoever waits is told to come again, those whose events are in Postgres' hands and those who are queued."""
+    with (
+        running(database_url, tmp_path, key, first=QUICKLY_ENDED) as collector,
+        ThreadPoolExecutor(6) as senders,
+        held_up(warehouse),
+    ):
+        waiting = [senders.submit(collector.send, [page_view() for _ in range(400)]) for _ in range(6)]
+        wait_for_queue(collector, 6 * 400)
+        collector.process.send_signal(signal.SIGTERM)
+        answers = [each.result() for each in waiting]
+        assert {(answer.status_code, answer.headers["Retry-After"]) for answer in answers} == {(503, "5")}
+        assert collector.process.wait(10) == 0
+    assert site.value(warehouse, "select count(*) from analytics_page_views") == 0
+    assert "Traceback" not in collector.log.read_text()
+
+
 def test_told_to_end_under_load_it_stores_what_it_answers_and_answers_what_it_stores(
     start: Start, warehouse: Warehouse
 ) -> None:

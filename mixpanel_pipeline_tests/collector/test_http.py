@@ -6,12 +6,15 @@ import os
 import socket
 import subprocess
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 import requests
+from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from mixpanel_pipeline.collector.rate_limit import RateLimit
 from mixpanel_pipeline.collector.visitors import sender_of
@@ -25,9 +28,12 @@ from mixpanel_pipeline_tests.collector.conftest import (
     TIMEOUT_SECONDS,
     RunningCollector,
     Start,
+    running,
 )
 from mixpanel_pipeline_tests.collector.made_events import click, page_view
 from mixpanel_pipeline_tests.web import site
+
+PATIENTLY = Retrying(stop=stop_after_delay(TIMEOUT_SECONDS), wait=wait_fixed(0.05), reraise=True)
 
 
 def batch_of(collector: RunningCollector, *events: object) -> str:
@@ -93,6 +99,22 @@ def test_a_new_key_counts_without_a_restart(collector: RunningCollector, warehou
     while (answer := collector.post(body)).status_code != 200:
         assert answer.status_code == 401
         assert datetime.now(UTC).timestamp() < deadline
+
+
+def test_keys_that_cannot_be_read_hold_nobody_up(
+    database_url: str, key: str, tmp_path: Path, warehouse: Warehouse
+) -> None:
+    """Whoever has a key that is known is let in, whoever has another comes again."""
+    quickly = "from mixpanel_pipeline.collector import write_keys as w; w.READ_SECONDS = w.REFRESH_SECONDS = 1; "
+    with running(database_url, tmp_path, key, first=quickly) as collector, psycopg.connect(database_url) as other:
+        collector.stored([page_view()])
+        other.execute("lock table collector_write_keys in access exclusive mode")
+        unknown = json.dumps({"write_key": "another", "events": []})
+        for attempt in PATIENTLY:  # right after the start, the keys were read a moment ago
+            with attempt:
+                assert collector.post(unknown).status_code == 503
+        assert collector.stored([page_view()])["accepted"] == 1
+        assert collector.post(unknown).status_code == 503
 
 
 def test_an_ended_key_is_unknown(start: Start, warehouse: Warehouse, key: str) -> None:
@@ -222,6 +244,23 @@ def test_health_readiness_and_metrics(collector: RunningCollector, warehouse: Wa
     assert collector.metric("collector_flush_seconds_count") == 1
     assert collector.metric("collector_queued_events") == 0
     assert "collector_oldest_queued_seconds 0" in collector.get("/metrics").text
+
+
+def test_probes_of_a_database_that_hangs_are_answered_and_asked_once(
+    collector: RunningCollector, warehouse: Warehouse
+) -> None:
+    with psycopg.connect(warehouse.url) as other, ThreadPoolExecutor(12) as probes:
+        other.execute("lock table schema_migrations in access exclusive mode")
+        answers = list(probes.map(lambda _: collector.get("/readyz"), range(12)))
+        assert {answer.status_code for answer in answers} == {503}
+        assert answers[0].json()["problems"] == ["the database does not answer"]
+        waiting = (
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        assert site.value(warehouse, waiting) <= 1
+    for attempt in PATIENTLY:
+        with attempt:
+            assert collector.get("/readyz").status_code == 200
 
 
 def test_it_is_not_ready_without_its_migrations(start: Start, warehouse: Warehouse) -> None:

@@ -31,6 +31,7 @@ as $$
 declare
     received constant timestamptz := clock_timestamp();
     limits constant record := analytics_batch_limits();
+    homeless text;              -- tables without a partition for now
     refused integer[];
     rejected jsonb;
     good jsonb;
@@ -52,6 +53,26 @@ begin
         coalesce(jsonb_agg(jsonb_build_object('index', index, 'field', field, 'error', error) order by index), '[]')
     into refused, rejected
     from analytics_batch_problems(p_events, received);
+    -- What happens now is right, and a sender that is told otherwise forgets it: it has to come again.
+    if refused <> '{}' then
+        select string_agg(raw_table, ', ' order by raw_table)
+        into homeless
+        from unnest(array['analytics_events', 'analytics_sessions', 'analytics_page_views', 'analytics_clicks']) as needed (raw_table)
+        where exists (
+            select from unnest(array[received, received + limits.ahead]) as moment
+            where not exists (
+                select from analytics_partitions as week
+                where week.raw_table = needed.raw_table and not detach_pending and moment >= week_start and moment < week_end
+            )
+        );
+    end if;
+    if homeless is not null then
+        raise exception using
+            errcode = 'object_not_in_prerequisite_state',
+            message = format('ingest_analytics_batch: no partition for what happens now in %s', homeless),
+            hint = 'Nothing of the batch is stored: select make_analytics_partitions(current_date, current_date + 28), '
+                'and send it again.';
+    end if;
     select coalesce(jsonb_agg(said order by number), '[]'), coalesce(array_agg(number - 1 order by number), '{}')
     into good, places
     from jsonb_array_elements(p_events) with ordinality as element (said, number)

@@ -1,0 +1,1 @@
+select make_analytics_partitions(current_date, current_date + 28)

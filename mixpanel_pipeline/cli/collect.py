@@ -1,11 +1,11 @@
 """`collect`: the collector of browsers' events and the dashboard alone, and the write keys that the former takes."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -17,6 +17,8 @@ from mixpanel_pipeline.settings import Settings, load_settings
 from mixpanel_pipeline.warehouse.connection import Warehouse, describe
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgresError
 
+ORIGIN = re.compile(r"(https?)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?")
+OWN_PORTS = {"http": "80", "https": "443"}
 LOOPBACKS = ("127.0.0.1", "::1", "localhost")
 KEY_COLUMNS = ("hint", "project_id", "origins", "created_at", "ended_at")
 
@@ -136,7 +138,11 @@ def _postgres_kept_running(settings: Settings) -> Iterator[None]:
 
 def _origin(given: str) -> str:
     """As browsers write it: scheme, host and, unless it is the scheme's own, port."""
-    parts = urlsplit(given.rstrip("/"))
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query or "@" in parts.netloc:
-        raise click.UsageError(f"--origin {given}: it takes a site such as https://www.example.com")
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    found = ORIGIN.fullmatch(given.lower())
+    if found is None:
+        raise click.UsageError(
+            f"--origin {given}: it takes a site such as https://www.example.com (with other letters than these, as "
+            "browsers send it: https://xn--…)"
+        )
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}" + (f":{port}" if port and port != OWN_PORTS[scheme] else "")

@@ -26,7 +26,7 @@ from mixpanel_pipeline.collector.rate_limit import RateLimit
 from mixpanel_pipeline.collector.requests import RETRY_SECONDS, RefusedError, Room, read_body
 from mixpanel_pipeline.collector.rules import Rules
 from mixpanel_pipeline.collector.store import Outcome, StoreError
-from mixpanel_pipeline.collector.visitors import Visitor, completed, sender_of
+from mixpanel_pipeline.collector.visitors import Visitor, completed, is_address, sender_of
 from mixpanel_pipeline.collector.write_keys import WriteKey, WriteKeys
 from mixpanel_pipeline.warehouse.connection import WarehouseError
 
@@ -130,6 +130,11 @@ class Intake:
         if isinstance(project, str) and project not in ("", key.project_id):
             said = json.dumps(project[:60], ensure_ascii=False)
             return Refusal("project_id", f"expected the write key's own project, got {said}", "project_id")
+        address = sent.value.get("ip_address") if _is(sent, "session") else None
+        if isinstance(address, str) and address and not is_address(address):
+            # Postgres might read it as one, and keep all of it.
+            said = json.dumps(address[:60], ensure_ascii=False)
+            return Refusal("ip_address", f"expected an IP address, got {said}", "ip_address")
         return None
 
     def _judged(self, sent: list[SentEvent], key: WriteKey, visitor: Visitor) -> Judged:

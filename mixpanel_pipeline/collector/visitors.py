@@ -41,18 +41,19 @@ def completed(text: bytes, session: dict[str, Any], visitor: Visitor, addresses:
     if session.get("user_agent") in (None, "") and visitor.user_agent:
         added["user_agent"] = visitor.user_agent
     given = session.get("ip_address")
-    if given in (None, "") or _is_address(given):
+    if given in (None, "") or is_address(given):
         added["ip_address"] = kept_address(given or visitor.address, addresses)
     return text.rstrip()[:-1] + b"," + msgspec.json.encode(added)[1:] if added else text
 
 
 def kept_address(address: str | None, addresses: IpAddresses) -> str | None:
     """As much of it as the setting says."""
-    if not _is_address(address) or addresses == "drop":
+    if not is_address(address) or addresses == "drop":
         return None
-    found = ipaddress.ip_address(str(address))
+    found = ipaddress.ip_address(str(address).partition("%")[0])  # what follows names a card of this machine
     found = getattr(found, "ipv4_mapped", None) or found  # a socket for both kinds writes ::ffff:192.0.2.7
     if addresses == "truncate":
+        found = getattr(found, "sixtofour", None) or found  # the first 48 bits hold a whole IPv4 address
         return str(ipaddress.ip_network((found, KEPT_BITS[found.version]), strict=False).network_address)
     return str(found)
 
@@ -60,13 +61,14 @@ def kept_address(address: str | None, addresses: IpAddresses) -> str | None:
 @lru_cache(maxsize=10_000)
 def sender_of(address: str | None) -> str | None:
     """Whom a rate limit counts: an address, of IPv6 the 64 bits that one customer has."""
-    if not _is_address(address):
+    if not is_address(address):
         return address
     found = ipaddress.ip_address(str(address).partition("%")[0])
     return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
 
 
-def _is_address(value: Any) -> bool:
+def is_address(value: Any) -> bool:
+    """Whether it is one address as it is usually written. Postgres knows more ways, such as 192.0.2.7/32."""
     try:
         return isinstance(value, str) and bool(ipaddress.ip_address(value))
     except ValueError:

@@ -250,6 +250,32 @@ def test_postgres_away(visit: Visit) -> None:
     visit.is_stored_once()
 
 
+OTHERS_ENTRIES = [
+    '["x"]',
+    "[null]",
+    "[{}]",
+    "{}",
+    "[",
+    '[{"type": "session", "id": "y"}, 0]',
+    '[{"id": "z"}]',
+    "null",
+    "7",
+]
+
+
+def test_texts_in_the_queue_that_are_no_events_of_it(visit: Visit) -> None:
+    """They can be settled under no name, and what can never be settled would be sent for ever."""
+    page = visit.open()
+    page.evaluate(
+        "(texts) => texts.forEach((text, n) => localStorage[`analytics:shop:queue:${n}`] = text)", OTHERS_ENTRIES
+    )
+    visit.does(page, *SOME)
+    page.evaluate("batcher.flush()")
+    visit.is_stored_once()
+    assert visit.queued(page) == 0
+    assert len(visit.gate.passed) == 1
+
+
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_retry_after(visit: Visit, form: str) -> None:
     visit.context.clock.install()

@@ -85,6 +85,23 @@ def test_an_event_that_may_be_stored_keeps_its_time(visit: Visit) -> None:
     assert visit.stored()[visit.made[-1]] == pytest.approx(time.time(), abs=5)
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_a_clock_that_was_ahead_and_is_put_right_before_anything_is_sent(visit: Visit, known: bool) -> None:
+    """As when a computer wakes: what it said meanwhile is more than the collector takes, and is lost with the event."""
+    clock_is_wrong(visit, HOUR)
+    page = visit.open()
+    if known:  # the collector said how wrong
+        visit.does(page, "trackPageView('home')")
+        page.evaluate("batcher.flush()")
+    visit.does(page, *SOME)
+    page.clock.set_system_time(datetime.now(UTC))
+    page.evaluate("batcher.flush()")
+    visit.is_stored_once()
+    assert page.evaluate("problems") == []
+    assert statuses(visit) == ([409, 200, 409, 200] if known else [200])
+    assert visit.stored()[visit.made[-1]] == pytest.approx(time.time(), abs=10)
+
+
 def test_a_clock_that_is_put_back_prolongs_no_pause(visit: Visit) -> None:
     visit.context.clock.install()
     page = visit.open()

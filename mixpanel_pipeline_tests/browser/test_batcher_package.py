@@ -62,11 +62,20 @@ def test_the_package(tmp_path: Path) -> None:
 
     compiler = PACKAGE / "node_modules" / "typescript" / "bin" / "tsc"
     options = ("--noEmit", "--strict", "--module", "esnext", "--moduleResolution", "bundler", "--target", "es2020")
-    for name, source, status in (("right.ts", RIGHT, 0), ("wrong.ts", WRONG, 2)):
-        (tmp_path / name).write_text(source)
-        compiling = run(compiler, *options, name, directory=tmp_path)
-        assert compiling.returncode == status, compiling.stdout
-    assert "'\"Home\"' is not assignable to parameter of type 'PageType'" in compiling.stdout
+    as_node_does = ("--noEmit", "--strict", "--module", "nodenext", "--target", "es2020")
+    for reads, ending in ((options, "ts"), (as_node_does, "mts")):
+        for name, source, status in (("right", RIGHT, 0), ("wrong", WRONG, 2)):
+            (tmp_path / f"{name}.{ending}").write_text(source)
+            compiling = run(compiler, *reads, f"{name}.{ending}", directory=tmp_path)
+            assert compiling.returncode == status, compiling.stdout
+        assert "'\"Home\"' is not assignable to parameter of type 'PageType'" in compiling.stdout
+
+    # A bundler leaves out what is imported for its effects alone, unless the package says that it has some.
+    (tmp_path / "bundled.mjs").write_text('import "analytics-batcher/script";')
+    bundling = run(
+        PACKAGE / "node_modules" / "esbuild" / "bin" / "esbuild", "--bundle", "bundled.mjs", directory=tmp_path
+    )
+    assert "AnalyticsBatcher" in bundling.stdout, bundling.stderr
 
 
 def test_the_lock_file_names_no_registry() -> None:

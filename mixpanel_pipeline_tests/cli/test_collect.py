@@ -19,7 +19,17 @@ SECRET = "a secret of the tests, long enough for HS256"
 @pytest.mark.usefixtures("on_database")
 def test_a_key_is_made_listed_and_ended(run: Run) -> None:
     made = run(
-        "collect", "--new-key", "shop", "--origin", "https://Cards.example/", "--origin", "http://localhost:8000"
+        "collect",
+        "--new-key",
+        "shop",
+        "--origin",
+        "https://Cards.example/",
+        "--origin",
+        "http://localhost:8000",
+        "--origin",
+        "https://shop.example:443",
+        "--origin",
+        "http://shop.example:443/",
     )
     assert made.returncode == 0
     key = made.stdout.strip()
@@ -29,7 +39,8 @@ def test_a_key_is_made_listed_and_ended(run: Run) -> None:
     [listed] = json.loads(run("collect", "--keys", "--json").stdout)["keys"]
     assert key.startswith(listed["hint"])
     assert listed["project_id"] == "shop"
-    assert listed["origins"] == ["https://cards.example", "http://localhost:8000"]
+    origins = ["https://cards.example", "http://localhost:8000", "https://shop.example", "http://shop.example:443"]
+    assert listed["origins"] == origins  # as browsers write them
     assert listed["ended_at"] is None
     assert key not in run("collect", "--keys").stdout
 
@@ -55,6 +66,8 @@ def test_a_key_without_an_origin_says_what_it_is_for(run: Run) -> None:
         (["--new-key", "shop", "--origin", "cards.example"], "it takes a site such as https://www.example.com"),
         (["--new-key", "shop", "--origin", "https://cards.example/page"], "it takes a site"),
         (["--new-key", "shop", "--origin", "*"], "it takes a site"),
+        (["--new-key", "shop", "--origin", "https://*.example"], "it takes a site"),
+        (["--new-key", "shop", "--origin", "https://bücher.example"], "as browsers send it: https://xn--"),
         (["--new-key", "shop", "--keys"], "go one at a time"),
         (["--new-key", "s" * 201], "a project of 1 to 200 bytes"),
         (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1, port 8080"),

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from mixpanel_pipeline.collector.visitors import kept_address
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline_tests.collector.conftest import BROWSER, PROJECT, RunningCollector, Start
 from mixpanel_pipeline_tests.collector.made_events import click, event, page_view, session
@@ -149,6 +150,30 @@ def test_a_session_has_the_requests_browser_and_as_much_of_the_address_as_it_may
     given = session(user_code="a", user_agent="Firefox", ip_address="2001:db8:1:2::3")
     assert collector.stored([given, session(user_code="b", user_agent="", ip_address=None)])["accepted"] == 2
     assert sessions(warehouse) == [("Firefox", own), (BROWSER, of_request)]
+
+
+@pytest.mark.parametrize("setting", ["drop", "truncate"])
+def test_no_way_of_writing_an_address_keeps_more_of_it(start: Start, warehouse: Warehouse, setting: str) -> None:
+    """Postgres reads these as addresses, whole ones; the others are read here."""
+    collector = start(COLLECTOR_IP_ADDRESSES=setting)
+    spellings = ["192.0.2.7/32", "010.0.0.7", "192.0.2.07", "::1/128", "2001:db8::1/128", "::ffff:192.0.2.07"]
+    answer = collector.stored([session(ip_address=each) for each in spellings])
+    assert [(each["index"], each["field"]) for each in answer["rejected"]] == [(n, "ip_address") for n in range(6)]
+    assert answer["rejected"][0]["error"] == 'events[0].ip_address: expected an IP address, got "192.0.2.7/32"'
+    assert sessions(warehouse) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "truncated", "kept"),
+    [
+        ("::ffff:192.0.2.7", "192.0.2.0", "192.0.2.7"),
+        ("2002:c000:207::1", "192.0.2.0", "2002:c000:207::1"),
+        ("fe80::1%eth0", "fe80::", "fe80::1"),
+        ("unix", None, None),
+    ],
+)
+def test_what_is_kept_of_addresses(address: str, truncated: str | None, kept: str | None) -> None:
+    assert [kept_address(address, how) for how in ("drop", "truncate", "keep")] == [None, truncated, kept]
 
 
 def test_addresses_come_from_trusted_proxies_only(start: Start, warehouse: Warehouse) -> None:

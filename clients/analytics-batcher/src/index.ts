@@ -1,13 +1,13 @@
 /** The batcher of a page. */
 
-import { newId } from "./identifiers";
-import { MOST_IN_A_BATCH, nameOf, openQueue } from "./queue";
-import { newSender } from "./sender";
-import { cardFields, continued, handOver, keep, type Session } from "./sessions";
-import type { AnalyticsEvent, Batcher, Settings } from "./settings";
-import { openStore } from "./store";
+import { newId } from "./identifiers.js";
+import { MOST_IN_A_BATCH, nameOf, openQueue } from "./queue.js";
+import { newSender } from "./sender.js";
+import { cardFields, continued, handOver, keep, type Session } from "./sessions.js";
+import type { AnalyticsEvent, Batcher, Settings } from "./settings.js";
+import { openStore } from "./store.js";
 
-export type { AnalyticsEvent, Batcher, Card, ClickCategory, PageType, Settings } from "./settings";
+export type { AnalyticsEvent, Batcher, Card, ClickCategory, PageType, Settings } from "./settings.js";
 
 const FLUSH = 10_000;
 const SOON = 1_000;

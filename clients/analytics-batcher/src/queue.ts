@@ -5,8 +5,8 @@
  * was first sent. From then on its times are final: it may be stored, and must not be sent again as of another time.
  */
 
-import type { AnalyticsEvent } from "./settings";
-import { openStore, type Store } from "./store";
+import type { AnalyticsEvent } from "./settings.js";
+import { openStore, type Store } from "./store.js";
 
 export const MOST_IN_A_BATCH = 50;
 // The browser's limit for what is sent while a page closes is 64 KiB.
@@ -59,7 +59,7 @@ export function openQueue(prefix: string): Queue {
                 const found = store.read(name);
                 // Another tab had it answered.
                 if (!found) continue;
-                const entry = read(found, offset);
+                const entry = read(name, found, offset);
                 if (!entry) {
                     store.write(name);
                     continue;
@@ -88,14 +88,18 @@ export function entryText(event: AnalyticsEvent, offset?: number): string {
     return JSON.stringify([event, offset]);
 }
 
-/** Nothing when the text is none of ours. */
-function read(found: string, offset: number): Entry | undefined {
+/** Nothing when the text is none of ours, or that of another name: it could never be settled. */
+function read(name: string, found: string, offset: number): Entry | undefined {
     try {
         const [event, final] = JSON.parse(found);
+        if (nameOf(event) !== name) return;
         const used = final ?? offset;
         const sent = { ...event };
         for (const field in sent) {
-            if (TIME.test(field)) sent[field] = new Date(sent[field] + used).toISOString();
+            if (!TIME.test(field)) continue;
+            // It was made by now, whatever the clock said then: one that was ahead was put right since.
+            if (final === null) event[field] = Math.min(event[field], Date.now());
+            sent[field] = new Date(event[field] + used).toISOString();
         }
         return { event, offset: used, body: JSON.stringify(sent), found, final: entryText(event, used) };
     } catch {

@@ -1,5 +1,5 @@
 /** For pages without modules: <script src="…"> and then AnalyticsBatcher.createBatcher(…). */
 
-import { createBatcher } from "./index";
+import { createBatcher } from "./index.js";
 
 Object.assign(window, { AnalyticsBatcher: { createBatcher } });

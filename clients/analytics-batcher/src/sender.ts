@@ -1,8 +1,8 @@
 /** Brings what is queued to the collector, and takes from the queue what it answered for. */
 
-import { entryText, MOST_IN_A_BATCH, nameOf, TIME, type Entry, type Queue } from "./queue";
-import type { AnalyticsEvent, Settings } from "./settings";
-import type { Store } from "./store";
+import { entryText, MOST_IN_A_BATCH, nameOf, TIME, type Entry, type Queue } from "./queue.js";
+import type { AnalyticsEvent, Settings } from "./settings.js";
+import type { Store } from "./store.js";
 
 const FIRST_PAUSE = 5_000;
 const LONGEST_PAUSE = 10 * 60_000;

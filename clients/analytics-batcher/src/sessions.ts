@@ -1,8 +1,8 @@
 /** A visit to a card in one tab: it ends after 30 minutes without an event, or after a day. */
 
-import { newId } from "./identifiers";
-import type { AnalyticsEvent, Card } from "./settings";
-import type { Store } from "./store";
+import { newId } from "./identifiers.js";
+import type { AnalyticsEvent, Card } from "./settings.js";
+import type { Store } from "./store.js";
 
 const IDLE = 30 * 60_000;
 const LONGEST = 24 * 60 * 60_000;

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.applications import Starlette
 
+from mixpanel_pipeline.collector.heads import BoundedProtocol
+
 # With what comes after it below the 30 seconds after which orchestrators kill; a group takes at most as many.
 STOP_SECONDS = 20
 
@@ -27,6 +29,7 @@ def serve(
     """Serves until SIGINT or SIGTERM. Then nobody is let in any more, and whoever was is answered."""
     config = uvicorn.Config(
         application,
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         proxy_headers=trusted_proxies is not None,

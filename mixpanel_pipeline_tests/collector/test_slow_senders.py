@@ -95,9 +95,9 @@ def test_many_large_bodies_that_come_slowly_take_no_more_than_their_room(start: 
     assert rows(warehouse) == 3  # they all were the same event
 
 
-def send_chunks(open_one: socket.socket, chunks: int) -> None:
-    for _ in range(chunks):
-        open_one.sendall(b"2710\r\n" + b" " * 10_000 + b"\r\n")
+def send_all(open_one: socket.socket, pieces: list[bytes]) -> None:
+    for piece in pieces:
+        open_one.sendall(piece)
 
 
 def finishes(open_one: socket.socket, rest: bytes) -> bool:
@@ -106,6 +106,58 @@ def finishes(open_one: socket.socket, rest: bytes) -> bool:
     said = open_one.recv(65_536)
     assert said.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503"))
     return said.startswith(b"HTTP/1.1 200")
+
+
+IMPATIENT = "from mixpanel_pipeline.collector import heads; heads.HEAD_SECONDS = 1; "
+PIECE = b"x" * 10_000
+HEAD = b"POST /v1/batch HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = HEAD + b"Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_a_head_that_comes_too_slowly(database_url: str, key: str, tmp_path: Path) -> None:
+    """Or none, or one that does not end, on a new connection or on one that was used."""
+    with running(database_url, tmp_path, key, first=IMPATIENT) as collector:
+        health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+        for begun, answers in ((b"", []), (b"POST", []), (HEAD, []), (health + b"\r\n", [200]), (health + HEAD, [200])):
+            with connected(collector) as slow:
+                slow.sendall(begun)
+                assert statuses(slow) == answers
+        with connected(collector) as patient:  # what was answered early, and is still being sent, has an end too
+            patient.sendall(head_of(10**7) + PIECE)
+            assert statuses(patient) == [413]
+        assert collector.send([page_view()]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("begun", "piece"),
+    [
+        (HEAD, b"X-Many: lines\r\n" * 1000),
+        (HEAD + b"X-Long: ", PIECE),
+        (b"GET /", PIECE),
+        (CHUNKED + b"1\r\n{\r\n0\r\n", b"X-Trailing: line\r\n" * 1000),
+        (CHUNKED + b"1;", PIECE),
+    ],
+)
+def test_heads_without_an_end(shared: tuple[RunningCollector, Warehouse], begun: bytes, piece: bytes) -> None:
+    collector, _ = shared
+    before = psutil.Process(collector.process.pid).memory_info().rss
+    with connected(collector) as endless:
+        endless.sendall(begun)
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            send_all(endless, [piece] * 10_000)
+    assert psutil.Process(collector.process.pid).memory_info().rss - before < 30_000_000
+    assert "Traceback" not in collector.log.read_text()
+    assert collector.get("/healthz").status_code == 200
+
+
+def test_a_large_body_in_small_chunks_is_no_head(collector: RunningCollector) -> None:
+    body = body_of(collector, 500_000)
+    pieces = [body[n : n + 1000] for n in range(0, len(body), 1000)]
+    with connected(collector) as sender:
+        for _ in range(2):
+            sender.sendall(head_of(None, "Transfer-Encoding: chunked"))
+            sender.sendall(b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n")
+            assert sender.recv(65_536).startswith(b"HTTP/1.1 200")
 
 
 def test_whoever_is_alone_has_room() -> None:
@@ -181,5 +233,5 @@ def test_chunks_without_an_end_are_read_no_further_than_a_body_may_be(start: Sta
     with connected(collector) as endless:
         endless.sendall(head_of(None, "Transfer-Encoding: chunked"))
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            send_chunks(endless, 10_000)
+            send_all(endless, [b"2710\r\n" + b" " * 10_000 + b"\r\n"] * 10_000)
     assert collector.metric("collector_requests_total", status="413") == 1

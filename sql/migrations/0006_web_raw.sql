@@ -30,7 +30,7 @@ declare
         'analytics_event_totals', 'analytics_card_totals', 'analytics_is_admin', 'analytics_my_projects',
         'analytics_my_cards', 'analytics_ip_address', 'analytics_batch_fields', 'analytics_batch_limits',
         'analytics_batch_time', 'analytics_batch_data_problem', 'analytics_batch_quote', 'analytics_batch_problems',
-        'ingest_analytics_batch', 'ingest_analytics_sessions'
+        'ingest_analytics_batch', 'ingest_collected_events', 'ingest_collected_sessions'
     ];
     taken text;
     ways_out text;

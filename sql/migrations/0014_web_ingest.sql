@@ -241,10 +241,11 @@ as $$
     order by index, place
 $$;
 
--- Stores a batch of events, those that are right, once each; answers how many, and why the others were refused. A page
--- view, click or event is known by its id: sent again, also with its time corrected, it changes nothing. A session has
--- one row however many events tell of it.
-create function ingest_analytics_batch(p_batch jsonb)
+-- Stores events, those that are right, once each; answers the places of those that were stored, and why others were
+-- refused. A page view, click or event is known by its id: sent again, also with its time corrected, it changes nothing.
+-- A session has one row however many events tell of it. However many events: several senders' share one call, which
+-- costs 10 ms and a tenth more for each event.
+create function ingest_collected_events(p_events jsonb)
 returns jsonb
 language plpgsql
 security definer
@@ -256,31 +257,15 @@ as $$
 declare
     received constant timestamptz := clock_timestamp();
     limits constant record := analytics_batch_limits();
-    events constant jsonb := case jsonb_typeof(p_batch) when 'object' then p_batch -> 'events' else p_batch end;
+    homeless text;              -- tables without a partition for now
     refused integer[];
     rejected jsonb;
     good jsonb;
+    places bigint[];            -- of the good ones in p_events, counted from 0
+    news bigint[] := '{}';      -- which of the good ones were stored, counted from 1
     earliest timestamptz;
     latest timestamptz;
-    sent integer;
-    written integer;
-    accepted integer := 0;
 begin
-    if jsonb_typeof(events) is distinct from 'array' then
-        raise exception using
-            errcode = 'invalid_parameter_value',
-            message = 'ingest_analytics_batch: expected an array of events, or an object with one in events, got '
-                || case when jsonb_typeof(p_batch) = 'object' and events is not null then analytics_batch_quote(events) || ' in events'
-                    when jsonb_typeof(p_batch) = 'object' then 'an object without events'
-                    else analytics_batch_quote(p_batch) end,
-            hint = 'The whole batch was refused; nothing of it is stored.';
-    end if;
-    if jsonb_array_length(events) > limits.most_events then
-        raise exception using
-            errcode = 'invalid_parameter_value',
-            message = format('ingest_analytics_batch: expected at most %s events, got %s', limits.most_events, jsonb_array_length(events)),
-            hint = 'Send them in several batches. The whole batch was refused; nothing of it is stored.';
-    end if;
     -- Having waited for another batch, this one must see what that one stored: an older snapshot would not.
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception using
@@ -293,12 +278,31 @@ begin
         coalesce(array_agg(index), '{}'),
         coalesce(jsonb_agg(jsonb_build_object('index', index, 'field', field, 'error', error) order by index), '[]')
     into refused, rejected
-    from analytics_batch_problems(events, received);
-    select coalesce(jsonb_agg(said order by number), '[]')
-    into good
-    from jsonb_array_elements(events) with ordinality as element (said, number)
+    from analytics_batch_problems(p_events, received);
+    -- What happens now is right, and a sender that is told otherwise forgets it: it has to come again.
+    if refused <> '{}' then
+        select string_agg(raw_table, ', ' order by raw_table)
+        into homeless
+        from unnest(array['analytics_events', 'analytics_sessions', 'analytics_page_views', 'analytics_clicks']) as needed (raw_table)
+        where exists (
+            select from unnest(array[received, received + limits.ahead]) as moment
+            where not exists (
+                select from analytics_partitions as week
+                where week.raw_table = needed.raw_table and not detach_pending and moment >= week_start and moment < week_end
+            )
+        );
+    end if;
+    if homeless is not null then
+        raise exception using
+            errcode = 'object_not_in_prerequisite_state',
+            message = format('ingest_analytics_batch: no partition for what happens now in %s', homeless),
+            hint = 'Nothing of the batch is stored: select make_analytics_partitions(current_date, current_date + 28), '
+                'and send it again.';
+    end if;
+    select coalesce(jsonb_agg(said order by number), '[]'), coalesce(array_agg(number - 1 order by number), '{}')
+    into good, places
+    from jsonb_array_elements(p_events) with ordinality as element (said, number)
     where number - 1 <> all (refused);
-    sent := jsonb_array_length(good);
 
     -- Batches with events of the same session, or of one that shares its lock with it, take turns until they commit;
     -- in order, so that none waits for another in a circle.
@@ -315,114 +319,150 @@ begin
     from jsonb_to_recordset(good) as event (viewed_at timestamptz, clicked_at timestamptz, created_at timestamptz);
 
     -- The unique key decides, and before it, because it holds the time, whether the id is known with another one.
-    insert into analytics_page_views (id, session_id, user_code, share_code, contact_id, page_type, viewed_at)
-    select id, session_id, user_code, nullif(share_code, ''), nullif(contact_id, ''), page_type, viewed_at
-    from (
-        select distinct on (id) *
-        from rows from (jsonb_to_recordset(good) as (
-            type text, id uuid, session_id text, user_code text, share_code text, contact_id text, page_type text,
-            viewed_at timestamptz
-        )) with ordinality as event (
-            type, id, session_id, user_code, share_code, contact_id, page_type, viewed_at, number
+    with written as (
+        insert into analytics_page_views (id, session_id, user_code, share_code, contact_id, page_type, viewed_at)
+        select id, session_id, user_code, nullif(share_code, ''), nullif(contact_id, ''), page_type, viewed_at
+        from (
+            select distinct on (id) *
+            from rows from (jsonb_to_recordset(good) as (
+                type text, id uuid, session_id text, user_code text, share_code text, contact_id text, page_type text,
+                viewed_at timestamptz
+            )) with ordinality as event (
+                type, id, session_id, user_code, share_code, contact_id, page_type, viewed_at, number
+            )
+            where type = 'page_view'
+            order by id, number
+        ) as event
+        where not exists (
+            select from analytics_page_views as known
+            where known.id = event.id
+                and known.viewed_at between earliest and latest
+                and known.viewed_at between event.viewed_at - limits.apart and event.viewed_at + limits.apart
         )
-        where type = 'page_view'
-        order by id, number
-    ) as event
-    where not exists (
-        select from analytics_page_views as known
-        where known.id = event.id
-            and known.viewed_at between earliest and latest
-            and known.viewed_at between event.viewed_at - limits.apart and event.viewed_at + limits.apart
+        order by id
+        on conflict do nothing
+        returning id
     )
-    order by id
-    on conflict do nothing;
-    get diagnostics written = row_count;
-    accepted := accepted + written;
-
-    insert into analytics_clicks (
-        id, session_id, user_code, share_code, contact_id, click_target, click_category, clicked_at
-    )
-    select
-        id, session_id, user_code, nullif(share_code, ''), nullif(contact_id, ''), nullif(click_target, ''),
-        click_category, clicked_at
+    select news || coalesce(array_agg(number), '{}')
+    into news
     from (
-        select distinct on (id) *
-        from rows from (jsonb_to_recordset(good) as (
-            type text, id uuid, session_id text, user_code text, share_code text, contact_id text, click_target text,
-            click_category text, clicked_at timestamptz
-        )) with ordinality as event (
-            type, id, session_id, user_code, share_code, contact_id, click_target, click_category, clicked_at, number
-        )
-        where type = 'click'
-        order by id, number
-    ) as event
-    where not exists (
-        select from analytics_clicks as known
-        where known.id = event.id
-            and known.clicked_at between earliest and latest
-            and known.clicked_at between event.clicked_at - limits.apart and event.clicked_at + limits.apart
-    )
-    order by id
-    on conflict do nothing;
-    get diagnostics written = row_count;
-    accepted := accepted + written;
+        select min(number) as number
+        from rows from (jsonb_to_recordset(good) as (type text, id uuid)) with ordinality as event (type, id, number)
+        where type = 'page_view' and id in (select id from written)
+        group by id
+    ) as first;
 
-    insert into analytics_events (
-        id, project_id, visitor_id, session_id, event_type, event_label, event_data, created_at, received_at
+    with written as (
+        insert into analytics_clicks (
+            id, session_id, user_code, share_code, contact_id, click_target, click_category, clicked_at
+        )
+        select
+            id, session_id, user_code, nullif(share_code, ''), nullif(contact_id, ''), nullif(click_target, ''),
+            click_category, clicked_at
+        from (
+            select distinct on (id) *
+            from rows from (jsonb_to_recordset(good) as (
+                type text, id uuid, session_id text, user_code text, share_code text, contact_id text, click_target text,
+                click_category text, clicked_at timestamptz
+            )) with ordinality as event (
+                type, id, session_id, user_code, share_code, contact_id, click_target, click_category, clicked_at, number
+            )
+            where type = 'click'
+            order by id, number
+        ) as event
+        where not exists (
+            select from analytics_clicks as known
+            where known.id = event.id
+                and known.clicked_at between earliest and latest
+                and known.clicked_at between event.clicked_at - limits.apart and event.clicked_at + limits.apart
+        )
+        order by id
+        on conflict do nothing
+        returning id
     )
-    select
-        id, project_id, visitor_id, session_id, event_type, nullif(event_label, ''), coalesce(event_data, '{}'),
-        created_at, received
+    select news || coalesce(array_agg(number), '{}')
+    into news
     from (
-        select distinct on (id) *
-        from rows from (jsonb_to_recordset(good) as (
-            type text, id uuid, project_id text, visitor_id text, session_id text, event_type text, event_label text,
-            event_data jsonb, created_at timestamptz
-        )) with ordinality as event (
-            type, id, project_id, visitor_id, session_id, event_type, event_label, event_data, created_at, number
-        )
-        where type = 'event'
-        order by id, number
-    ) as event
-    where not exists (
-        select from analytics_events as known
-        where known.id = event.id
-            and known.created_at between earliest and latest
-            and known.created_at between event.created_at - limits.apart and event.created_at + limits.apart
-    )
-    order by id
-    on conflict do nothing;
-    get diagnostics written = row_count;
-    accepted := accepted + written;
+        select min(number) as number
+        from rows from (jsonb_to_recordset(good) as (type text, id uuid)) with ordinality as event (type, id, number)
+        where type = 'click' and id in (select id from written)
+        group by id
+    ) as first;
 
-    accepted := accepted + ingest_analytics_sessions(good);
-    return jsonb_build_object('accepted', accepted, 'duplicates', sent - accepted, 'rejected', rejected);
+    with written as (
+        insert into analytics_events (
+            id, project_id, visitor_id, session_id, event_type, event_label, event_data, created_at, received_at
+        )
+        select
+            id, project_id, visitor_id, session_id, event_type, nullif(event_label, ''), coalesce(event_data, '{}'),
+            created_at, received
+        from (
+            select distinct on (id) *
+            from rows from (jsonb_to_recordset(good) as (
+                type text, id uuid, project_id text, visitor_id text, session_id text, event_type text, event_label text,
+                event_data jsonb, created_at timestamptz
+            )) with ordinality as event (
+                type, id, project_id, visitor_id, session_id, event_type, event_label, event_data, created_at, number
+            )
+            where type = 'event'
+            order by id, number
+        ) as event
+        where not exists (
+            select from analytics_events as known
+            where known.id = event.id
+                and known.created_at between earliest and latest
+                and known.created_at between event.created_at - limits.apart and event.created_at + limits.apart
+        )
+        order by id
+        on conflict do nothing
+        returning id
+    )
+    select news || coalesce(array_agg(number), '{}')
+    into news
+    from (
+        select min(number) as number
+        from rows from (jsonb_to_recordset(good) as (type text, id uuid)) with ordinality as event (type, id, number)
+        where type = 'event' and id in (select id from written)
+        group by id
+    ) as first;
+
+    news := news || ingest_collected_sessions(good);
+    return jsonb_build_object(
+        'accepted', (select coalesce(jsonb_agg(places[number] order by number), '[]') from unnest(news) as number),
+        'rejected', rejected
+    );
 end
 $$;
 
 -- Sessions as their events tell of them, in whatever order these come: from the earliest first_seen to the latest
 -- last_seen, with the highest counters; whose the session is, and where from, as the events with the earliest
--- first_seen say (where those contradict each other, the lesser text). Answers with how many events told news.
-create function ingest_analytics_sessions(p_events jsonb)
-returns integer
+-- first_seen say (where those contradict each other, the lesser text). Answers with the places of those that told news,
+-- counted from 1; of those that say the same the first.
+create function ingest_collected_sessions(p_events jsonb)
+returns bigint[]
 language plpgsql
 as $$
 declare
-    news integer;
+    numbers bigint[];
 begin
     with event as materialized (
-        select distinct
-            session_id, user_code, nullif(share_code, '') as share_code, nullif(contact_id, '') as contact_id,
+        select
+            min(number) as number, session_id, user_code,
+            nullif(share_code, '') as share_code, nullif(contact_id, '') as contact_id,
             first_seen, coalesce(last_seen, first_seen) as last_seen,
             coalesce(page_views, 0)::integer as page_views, coalesce(clicks, 0)::integer as clicks,
             nullif(ip_address, '')::inet as ip_address, nullif(user_agent, '') as user_agent,
             nullif(referrer, '') as referrer
-        from jsonb_to_recordset(p_events) as event (
+        from rows from (jsonb_to_recordset(p_events) as (
             type text, session_id text, user_code text, share_code text, contact_id text,
             first_seen timestamptz, last_seen timestamptz, page_views numeric, clicks numeric,
             ip_address text, user_agent text, referrer text
+        )) with ordinality as event (
+            type, session_id, user_code, share_code, contact_id, first_seen, last_seen, page_views, clicks,
+            ip_address, user_agent, referrer, number
         )
         where type = 'session'
+        group by 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
     ), known as materialized (
         select
             session_id, user_code, nullif(share_code, '') as share_code, nullif(contact_id, '') as contact_id,
@@ -452,7 +492,10 @@ begin
     ), told as (
         select *, min(first_seen) over (partition by session_id) as began
         from (
-            select * from news
+            select
+                session_id, user_code, share_code, contact_id, first_seen, last_seen, page_views, clicks, ip_address,
+                user_agent, referrer
+            from news
             union all
             select * from known where session_id in (select session_id from news)
         ) as said
@@ -489,8 +532,47 @@ begin
             clicks = greatest(stored.clicks, excluded.clicks),
             ip_address = excluded.ip_address, user_agent = excluded.user_agent, referrer = excluded.referrer
     )
-    select count(*) into news from news;
-    return news;
+    select coalesce(array_agg(number), '{}') into numbers from news;
+    return numbers;
+end
+$$;
+
+-- The same for one sender: a batch is refused whole when it is none, or has too many events.
+create function ingest_analytics_batch(p_batch jsonb)
+returns jsonb
+language plpgsql
+security definer
+set plan_cache_mode = force_custom_plan         -- so that only the weeks of the batch are locked and searched
+set jit = off
+set timezone = 'UTC'                            -- limits of partitions are read as text
+set datestyle = 'ISO'
+as $$
+declare
+    limits constant record := analytics_batch_limits();
+    events constant jsonb := case jsonb_typeof(p_batch) when 'object' then p_batch -> 'events' else p_batch end;
+    outcome jsonb;
+begin
+    if jsonb_typeof(events) is distinct from 'array' then
+        raise exception using
+            errcode = 'invalid_parameter_value',
+            message = 'ingest_analytics_batch: expected an array of events, or an object with one in events, got '
+                || case when jsonb_typeof(p_batch) = 'object' and events is not null then analytics_batch_quote(events) || ' in events'
+                    when jsonb_typeof(p_batch) = 'object' then 'an object without events'
+                    else analytics_batch_quote(p_batch) end,
+            hint = 'The whole batch was refused; nothing of it is stored.';
+    end if;
+    if jsonb_array_length(events) > limits.most_events then
+        raise exception using
+            errcode = 'invalid_parameter_value',
+            message = format('ingest_analytics_batch: expected at most %s events, got %s', limits.most_events, jsonb_array_length(events)),
+            hint = 'Send them in several batches. The whole batch was refused; nothing of it is stored.';
+    end if;
+    outcome := ingest_collected_events(events);
+    return jsonb_build_object(
+        'accepted', jsonb_array_length(outcome -> 'accepted'),
+        'duplicates', jsonb_array_length(events) - jsonb_array_length(outcome -> 'accepted') - jsonb_array_length(outcome -> 'rejected'),
+        'rejected', outcome -> 'rejected'
+    );
 end
 $$;
 
@@ -498,10 +580,13 @@ select close_analytics('{}', array[
     'analytics_batch_fields()', 'analytics_batch_limits()', 'analytics_batch_time(text)',
     'analytics_batch_data_problem(jsonb, integer, integer)', 'analytics_batch_quote(jsonb)',
     'analytics_batch_problems(jsonb, timestamptz)',
-    'ingest_analytics_batch(jsonb)', 'ingest_analytics_sessions(jsonb)'
+    'ingest_collected_events(jsonb)', 'ingest_collected_sessions(jsonb)', 'ingest_analytics_batch(jsonb)'
 ]::regprocedure[]);
-grant execute on function ingest_analytics_batch(jsonb), analytics_batch_fields(), analytics_batch_limits() to service_role;
+grant execute on function
+    ingest_analytics_batch(jsonb), ingest_collected_events(jsonb), analytics_batch_fields(), analytics_batch_limits()
+to service_role;
 
 comment on function ingest_analytics_batch(jsonb) is 'Stores up to 500 sessions, page views, clicks and events, each once.';
+comment on function ingest_collected_events(jsonb) is 'What ingest_analytics_batch does, for the events of several senders.';
 comment on function analytics_batch_fields() is 'The fields of ingest_analytics_batch''s events, and what they take.';
 comment on function analytics_batch_limits() is 'How much ingest_analytics_batch takes.';

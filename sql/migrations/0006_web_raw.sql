@@ -14,7 +14,8 @@ declare
         'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
         'analytics_daily_group_contact_stats', 'analytics_daily_page_stats', 'analytics_daily_click_targets',
         'analytics_daily_members', 'analytics_progress',
-        'analytics_summary', 'analytics_table_sizes', 'analytics_partitions', 'analytics_legacy_actions'
+        'analytics_summary', 'analytics_table_sizes', 'analytics_partitions', 'analytics_legacy_actions',
+        'collector_write_keys'
     ];
     types constant text[] := relations || array['analytics_scope', 'analytics_day'];
     -- With whatever arguments: a call might find the other one.

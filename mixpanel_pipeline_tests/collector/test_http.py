@@ -16,6 +16,7 @@ import pytest
 import requests
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
+from mixpanel_pipeline.collector import write_keys
 from mixpanel_pipeline.collector.rate_limit import RateLimit
 from mixpanel_pipeline.collector.visitors import sender_of
 from mixpanel_pipeline.collector.write_keys import end_key, list_keys, make_key
@@ -28,7 +29,6 @@ from mixpanel_pipeline_tests.collector.conftest import (
     TIMEOUT_SECONDS,
     RunningCollector,
     Start,
-    running,
 )
 from mixpanel_pipeline_tests.collector.made_events import click, page_view
 from mixpanel_pipeline_tests.web import site
@@ -102,11 +102,13 @@ def test_a_new_key_counts_without_a_restart(collector: RunningCollector, warehou
 
 
 def test_keys_that_cannot_be_read_hold_nobody_up(
-    database_url: str, key: str, tmp_path: Path, warehouse: Warehouse
+    start: Start, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever has a key that is known is let in, whoever has another comes again."""
-    quickly = "from mixpanel_pipeline.collector import write_keys as w; w.READ_SECONDS = w.REFRESH_SECONDS = 1; "
-    with running(database_url, tmp_path, key, first=quickly) as collector, psycopg.connect(database_url) as other:
+    monkeypatch.setattr(write_keys, "READ_SECONDS", 1)
+    monkeypatch.setattr(write_keys, "REFRESH_SECONDS", 1)
+    collector = start()
+    with psycopg.connect(warehouse.url) as other:
         collector.stored([page_view()])
         other.execute("lock table collector_write_keys in access exclusive mode")
         unknown = json.dumps({"write_key": "another", "events": []})

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
+from mixpanel_pipeline.collector import heads
 from mixpanel_pipeline.collector.requests import RefusedError, Room
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline_tests.collector.conftest import (
@@ -117,24 +118,30 @@ def finishes(open_one: socket.socket, rest: bytes) -> bool:
     return said.startswith(b"HTTP/1.1 200")
 
 
-IMPATIENT = "from mixpanel_pipeline.collector import heads; heads.HEAD_SECONDS = 1; "
 PIECE = b"x" * 10_000
 HEAD = b"POST /v1/batch HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def test_a_head_that_comes_too_slowly(database_url: str, key: str, tmp_path: Path) -> None:
-    """Or none, or one that does not end, on a new connection or on one that was used."""
-    with running(database_url, tmp_path, key, first=IMPATIENT) as collector:
-        health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-        for begun, answers in ((b"", []), (b"POST", []), (HEAD, []), (health + b"\r\n", [200]), (health + HEAD, [200])):
-            with connected(collector) as slow:
-                slow.sendall(begun)
-                assert statuses(slow) == answers
-        with connected(collector) as patient:  # what was answered early, and is still being sent, has an end too
-            patient.sendall(head_of(10**7) + PIECE)
-            assert statuses(patient) == [413]
-        assert collector.send([page_view()]).status_code == 200
+def test_a_head_that_comes_too_slowly(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or none, or one that does not end, on a new connection or on one that was used; and what is still being sent
+    though it was answered."""
+    monkeypatch.setattr(heads, "HEAD_SECONDS", 1)
+    collector = start()
+    health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with ExitStack() as opened:
+        new, used = ([opened.enter_context(connected(collector)) for _ in range(3)] for _ in range(2))
+        late = opened.enter_context(connected(collector))
+        for each in used:
+            each.sendall(health)
+            assert each.recv(65_536).startswith(b"HTTP/1.1 200")
+        for sockets, begun in ((new, [b"", b"POST", HEAD]), (used, [b"\r\n", b"POST", HEAD])):
+            for each, head in zip(sockets, begun, strict=True):
+                each.sendall(head)
+        late.sendall(head_of(10**7) + PIECE)
+        assert statuses(late) == [413]
+        assert [statuses(each) for each in (*new, *used)] == [[]] * 6
+    assert collector.send([page_view()]).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -149,12 +156,12 @@ def test_a_head_that_comes_too_slowly(database_url: str, key: str, tmp_path: Pat
 )
 def test_heads_without_an_end(shared: tuple[RunningCollector, Warehouse], begun: bytes, piece: bytes) -> None:
     collector, _ = shared
-    before = psutil.Process(collector.process.pid).memory_info().rss
+    before = psutil.Process().memory_info().rss
     with connected(collector) as endless:
         endless.sendall(begun)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             send_all(endless, [piece] * 10_000)
-    assert psutil.Process(collector.process.pid).memory_info().rss - before < 30_000_000
+    assert psutil.Process().memory_info().rss - before < 30_000_000
     assert "Traceback" not in collector.log.read_text()
     assert collector.get("/healthz").status_code == 200
 

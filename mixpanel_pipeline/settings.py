@@ -230,12 +230,14 @@ class Settings(BaseSettings):
     @field_validator("collector_trusted_proxies")
     @classmethod
     def _are_networks(cls, value: str | None) -> str | None:
+        networks = []
         for each in value.split(",") if value else []:
             try:
-                ip_network(each.strip(), strict=False)
+                networks.append(str(ip_network(each.strip(), strict=False)))
             except ValueError:
                 raise ValueError(f"names {each.strip()!r}, no address or network such as 10.0.0.0/8") from None
-        return value
+        # Whole networks: uvicorn believes nobody by 10.0.0.5/8, and says nothing.
+        return ",".join(networks) or None
 
     @field_validator("pipeline_home")
     @classmethod

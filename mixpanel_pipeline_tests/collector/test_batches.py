@@ -179,7 +179,7 @@ def test_what_is_kept_of_addresses(address: str, truncated: str | None, kept: st
 def test_addresses_come_from_trusted_proxies_only(start: Start, warehouse: Warehouse) -> None:
     forwarded = {"X_Forwarded_For": "203.0.113.9"}
     start(COLLECTOR_IP_ADDRESSES="keep").stored([session(user_code="a")], **forwarded)
-    trusting = start(COLLECTOR_IP_ADDRESSES="keep", COLLECTOR_TRUSTED_PROXIES="127.0.0.1")
+    trusting = start(COLLECTOR_IP_ADDRESSES="keep", COLLECTOR_TRUSTED_PROXIES="127.0.0.7/8")
     trusting.stored([session(user_code="b")], **forwarded)
     assert [address for _, address in sessions(warehouse)] == ["127.0.0.1", "203.0.113.9"]
 

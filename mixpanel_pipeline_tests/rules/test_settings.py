@@ -74,8 +74,8 @@ def test_a_proxy_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
             SettingsError, match=r"^COLLECTOR_TRUSTED_PROXIES: got .*, which names '.*', no address or network"
         ):
             load_settings()
-    monkeypatch.setenv("COLLECTOR_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1")
-    assert load_settings().collector_trusted_proxies == "10.0.0.0/8, 2001:db8::1"
+    monkeypatch.setenv("COLLECTOR_TRUSTED_PROXIES", "10.0.0.5/8, 2001:db8::1")
+    assert load_settings().collector_trusted_proxies == "10.0.0.0/8,2001:db8::1/128"
 
 
 def test_a_jwt_secret_that_is_too_short_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,19 @@ from typing import Any
 import psycopg
 from starlette.requests import Request
 
-# What a spreadsheet takes for a formula when a cell begins with it (OWASP, "CSV Injection").
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What a spreadsheet takes for a formula when a cell begins with it (OWASP, "CSV Injection"), in full width too;
+# white space before it does not help.
+CONTROLS = {"\t", "\r", "\n"}
+FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\N{FULLWIDTH EQUALS SIGN}",
+    "\N{FULLWIDTH PLUS SIGN}",
+    "\N{FULLWIDTH HYPHEN-MINUS}",
+    "\N{FULLWIDTH COMMERCIAL AT}",
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,6 @@ def csv_text(table: Table) -> str:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA):
+    if isinstance(value, str) and (value[:1] in CONTROLS or value.lstrip().startswith(FORMULA)):
         return f"'{value}"
     return value

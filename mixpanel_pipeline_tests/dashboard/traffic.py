@@ -40,7 +40,8 @@ def write_traffic(warehouse: Warehouse, first: date = site.OLDEST, aggregated_un
         aggregate_all(warehouse)
         with warehouse.connect() as connection:
             connection.execute(
-                "update analytics_progress set aggregated_until = least(aggregated_until, %s::timestamp at time zone 'UTC')",
+                "update analytics_progress set aggregated_until = "
+                "least(aggregated_until, %s::timestamp at time zone 'UTC')",
                 [aggregated_until],
             )
     _copy(warehouse, written[known:])

@@ -25,6 +25,15 @@ def serve(
     application: Starlette, listening: socket.socket, trusted_proxies: str | None, announce: Callable[[], None]
 ) -> None:
     """Serves until SIGINT or SIGTERM. Then nobody is let in any more, and whoever was is answered."""
+    server = make_server(application, trusted_proxies, announce)
+    with _orderly_end():
+        server.run(sockets=[listening])
+    if not server.started:
+        raise RuntimeError("the collector did not start; its log says why")
+
+
+def make_server(application: Starlette, trusted_proxies: str | None, announce: Callable[[], None]) -> uvicorn.Server:
+    """What serves it, once it is run; it then announces that it answers."""
     config = uvicorn.Config(
         application,
         ws="none",
@@ -36,11 +45,7 @@ def serve(
         log_config=None,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
-    server = _AnnouncedServer(config, announce)
-    with _orderly_end():
-        server.run(sockets=[listening])
-    if not server.started:
-        raise RuntimeError("the collector did not start; its log says why")
+    return _AnnouncedServer(config, announce)
 
 
 class _AnnouncedServer(uvicorn.Server):

@@ -1,9 +1,12 @@
-"""The collector as a process of its own on loopback, on a fresh database, with a write key."""
+"""The collector on loopback, on a fresh database, with a write key: in a thread, or, where it is to be ended or
+measured, as a process of its own, which takes a second to start."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +16,8 @@ from typing import Any
 import pytest
 import requests
 
+from mixpanel_pipeline.cli.service import build_service
+from mixpanel_pipeline.collector.server import listen, make_server
 from mixpanel_pipeline.collector.write_keys import make_key
 from mixpanel_pipeline.settings import Settings
 from mixpanel_pipeline.warehouse.connection import Warehouse
@@ -30,9 +35,8 @@ TIMEOUT_SECONDS = 60
 
 @dataclass
 class RunningCollector:
-    """Its process, where it answers, and a key that it takes."""
+    """Where it answers, a key that it takes, and what it wrote."""
 
-    process: subprocess.Popen[str]
     url: str
     key: str
     log: Path
@@ -69,13 +73,46 @@ class RunningCollector:
         return 0.0
 
 
+@dataclass
+class CollectorProcess(RunningCollector):
+    """One that may be killed."""
+
+    process: subprocess.Popen[str]
+
+
 Start = Callable[..., RunningCollector]
+StartProcess = Callable[..., CollectorProcess]
+
+
+@contextmanager
+def serving(database_url: str, directory: Path, key: str, **settings: str) -> Iterator[RunningCollector]:
+    """What `collect` serves with these settings, in a thread of this process; ended with the block."""
+    given = {name.lower(): value for name, value in settings.items()}
+    chosen = Settings(_env_file=None, pipeline_home=directory / "home", **given)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    log = directory / "collector.log"
+    answering = threading.Event()
+    server = make_server(
+        build_service(chosen, Warehouse(database_url)), chosen.collector_trusted_proxies, answering.set
+    )  # fmt: skip
+    handler = logging.FileHandler(log)
+    logging.getLogger("mixpanel_pipeline").addHandler(handler)
+    with listen("127.0.0.1", 0) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            assert answering.wait(TIMEOUT_SECONDS), log.read_text()
+            yield RunningCollector(f"http://127.0.0.1:{listening.getsockname()[1]}", key, log)
+        finally:
+            server.should_exit = True
+            thread.join(TIMEOUT_SECONDS)
+            logging.getLogger("mixpanel_pipeline").removeHandler(handler)
+            handler.close()
 
 
 @contextmanager
 def running(
     database_url: str, directory: Path, key: str, *, first: str = "", **settings: str
-) -> Iterator[RunningCollector]:
+) -> Iterator[CollectorProcess]:
     """A process that has said where it answers; ended with the block. `first` is Python that it runs before."""
     kept = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     environment = {**kept, "PIPELINE_HOME": str(directory / "home"), "DATABASE_URL": database_url, **settings}
@@ -88,7 +125,7 @@ def running(
         try:
             said = process.stdout.readline()
             assert said, log.read_text()
-            yield RunningCollector(process, json.loads(said)["url"], key, log)
+            yield CollectorProcess(json.loads(said)["url"], key, log, process)
         finally:
             process.terminate()
             try:
@@ -105,7 +142,7 @@ def shared(
     with fresh_database(postgres) as url:
         key = make_key(Warehouse(url), PROJECT, [])
         directory = tmp_path_factory.mktemp("collector")
-        with running(url, directory, key, COLLECTOR_REQUESTS_PER_ADDRESS="9999999") as collector:
+        with serving(url, directory, key, COLLECTOR_REQUESTS_PER_ADDRESS="9999999") as collector:
             yield collector, Warehouse(url)
 
 
@@ -117,6 +154,13 @@ def key(warehouse: Warehouse) -> str:
 @pytest.fixture
 def start(database_url: str, key: str, tmp_path: Path) -> Iterator[Start]:
     """Starts a collector with settings of the test's own."""
+    with ExitStack() as open_ones:
+        yield lambda **settings: open_ones.enter_context(serving(database_url, tmp_path, key, **settings))
+
+
+@pytest.fixture
+def start_process(database_url: str, key: str, tmp_path: Path) -> Iterator[StartProcess]:
+    """The same as a process of its own."""
     with ExitStack() as open_ones:
         yield lambda **settings: open_ones.enter_context(running(database_url, tmp_path, key, **settings))
 

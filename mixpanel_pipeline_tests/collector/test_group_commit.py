@@ -17,7 +17,7 @@ from mixpanel_pipeline.collector.write_keys import make_key
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
 from mixpanel_pipeline.warehouse.migrations import migrate
-from mixpanel_pipeline_tests.collector.conftest import TIMEOUT_SECONDS, RunningCollector, Start, running
+from mixpanel_pipeline_tests.collector.conftest import TIMEOUT_SECONDS, RunningCollector, Start, StartProcess, running
 from mixpanel_pipeline_tests.collector.made_events import click, event, page_view, session
 from mixpanel_pipeline_tests.web import site
 
@@ -142,8 +142,8 @@ def test_a_sender_that_goes_away_takes_nothing_back(collector: RunningCollector,
     assert site.value(warehouse, "select count(*) from analytics_page_views") == 1
 
 
-def test_told_to_end_it_answers_what_it_took(start: Start, warehouse: Warehouse) -> None:
-    collector = start()
+def test_told_to_end_it_answers_what_it_took(start_process: StartProcess, warehouse: Warehouse) -> None:
+    collector = start_process()
     with ThreadPoolExecutor(4) as senders:
         with held_up(warehouse):
             first = senders.submit(collector.stored, [page_view()])
@@ -160,10 +160,10 @@ def test_told_to_end_it_answers_what_it_took(start: Start, warehouse: Warehouse)
 
 
 def test_told_to_end_under_load_it_stores_what_it_answers_and_answers_what_it_stores(
-    start: Start, warehouse: Warehouse
+    start_process: StartProcess, warehouse: Warehouse
 ) -> None:
     """Whoever gets no answer was not let in: nothing of theirs is there."""
-    collector = start(COLLECTOR_REQUESTS_PER_ADDRESS="1000000")
+    collector = start_process(COLLECTOR_REQUESTS_PER_ADDRESS="1000000")
     answered: list[str] = []
 
     def send_until_nobody_answers() -> None:

@@ -34,11 +34,10 @@ def batch_of(collector: RunningCollector, *events: object) -> str:
     return json.dumps({"write_key": collector.key, "events": events})
 
 
-@pytest.mark.parametrize(
-    "content_type", ["application/json", "text/plain", "text/plain;charset=UTF-8", "Application/JSON"]
-)
-def test_both_types_are_taken(collector: RunningCollector, content_type: str) -> None:
-    assert collector.stored([page_view()], Content_Type=content_type)["accepted"] == 1
+def test_both_types_are_taken(shared: tuple[RunningCollector, Warehouse]) -> None:
+    collector, _ = shared
+    for content_type in ("application/json", "text/plain", "text/plain;charset=UTF-8", "Application/JSON"):
+        assert collector.stored([page_view()], Content_Type=content_type)["accepted"] == 1
 
 
 UNUSABLE = [
@@ -62,7 +61,8 @@ UNUSABLE = [
 ]
 
 
-def test_an_unusable_body(collector: RunningCollector) -> None:
+def test_an_unusable_body(shared: tuple[RunningCollector, Warehouse]) -> None:
+    collector, _ = shared
     for body, message in UNUSABLE:
         text = body if isinstance(body, bytes) else body.encode()
         keyed = text.replace(b'"events"', b'"write_key": "%s", "events"' % collector.key.encode())
@@ -119,7 +119,8 @@ def test_too_large(start: Start) -> None:
     assert collector.post(body).status_code == 200
 
 
-def test_too_many_events(collector: RunningCollector) -> None:
+def test_too_many_events(shared: tuple[RunningCollector, Warehouse]) -> None:
+    collector, _ = shared
     assert collector.send([1] * 500).status_code == 200
     answer = collector.send([1] * 501)
     assert answer.status_code == 413
@@ -138,12 +139,14 @@ def test_packed_bodies(collector: RunningCollector, warehouse: Warehouse) -> Non
     assert site.value(warehouse, "select count(*) from analytics_page_views") == 1
 
 
-def test_other_types_and_encodings(collector: RunningCollector) -> None:
+def test_other_types_and_encodings(shared: tuple[RunningCollector, Warehouse]) -> None:
+    collector, _ = shared
     for headers in ({"Content_Type": "multipart/form-data"}, {"Content_Type": ""}, {"Content_Encoding": "br"}):
         assert collector.post(batch_of(collector, page_view()), **headers).status_code == 415
 
 
-def test_other_pages_and_methods(collector: RunningCollector) -> None:
+def test_other_pages_and_methods(shared: tuple[RunningCollector, Warehouse]) -> None:
+    collector, _ = shared
     for method, path, status in (("GET", "/v1/batch", 405), ("POST", "/v1/other", 404), ("DELETE", "/metrics", 405)):
         answer = requests.request(method, collector.url + path, timeout=TIMEOUT_SECONDS)
         assert answer.status_code == status
@@ -233,7 +236,8 @@ def test_it_is_not_ready_without_its_migrations(start: Start, warehouse: Warehou
     migrate(warehouse)
 
 
-def test_a_body_that_never_comes_holds_nobody_up(collector: RunningCollector) -> None:
+def test_a_body_that_never_comes_holds_nobody_up(shared: tuple[RunningCollector, Warehouse]) -> None:
+    collector, _ = shared
     place = urlsplit(collector.url)
     with socket.create_connection((place.hostname or "", place.port or 0)) as half:
         half.sendall(b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n{")

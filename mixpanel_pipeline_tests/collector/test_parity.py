@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Identifier
 from mixpanel_pipeline.collector.write_keys import make_key
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
-from mixpanel_pipeline_tests.collector.conftest import PROJECT, RunningCollector, running
+from mixpanel_pipeline_tests.collector.conftest import PROJECT, RunningCollector, serving
 from mixpanel_pipeline_tests.collector.made_events import click, event, page_view, session
 from mixpanel_pipeline_tests.conftest import fresh_database
 
@@ -48,7 +48,7 @@ def both(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
         one, other = (opened.enter_context(fresh_database(postgres)) for _ in range(2))
         key = make_key(Warehouse(one), PROJECT, [])
         options = {"COLLECTOR_REQUESTS_PER_ADDRESS": "9999999", "COLLECTOR_IP_ADDRESSES": "keep"}
-        collector = opened.enter_context(running(one, tmp_path_factory.mktemp("collector"), key, **options))
+        collector = opened.enter_context(serving(one, tmp_path_factory.mktemp("collector"), key, **options))
         yield Both(collector, Warehouse(one), Warehouse(other))
 
 

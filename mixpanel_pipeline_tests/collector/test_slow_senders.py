@@ -14,7 +14,14 @@ from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from mixpanel_pipeline.collector.requests import RefusedError, Room
 from mixpanel_pipeline.warehouse.connection import Warehouse
-from mixpanel_pipeline_tests.collector.conftest import BROWSER, TIMEOUT_SECONDS, RunningCollector, Start, running
+from mixpanel_pipeline_tests.collector.conftest import (
+    BROWSER,
+    TIMEOUT_SECONDS,
+    RunningCollector,
+    Start,
+    StartProcess,
+    running,
+)
 from mixpanel_pipeline_tests.collector.made_events import page_view
 from mixpanel_pipeline_tests.web import site
 
@@ -67,9 +74,11 @@ def test_a_body_that_comes_too_slowly(database_url: str, key: str, tmp_path: Pat
     assert rows(warehouse) == 1
 
 
-def test_many_large_bodies_that_come_slowly_take_no_more_than_their_room(start: Start, warehouse: Warehouse) -> None:
+def test_many_large_bodies_that_come_slowly_take_no_more_than_their_room(
+    start_process: StartProcess, warehouse: Warehouse
+) -> None:
     room, size, senders = 16_777_216, 1_900_000, 40
-    collector = start(COLLECTOR_QUEUE_BYTES=str(room), COLLECTOR_BODY_BYTES="2000000")
+    collector = start_process(COLLECTOR_QUEUE_BYTES=str(room), COLLECTOR_BODY_BYTES="2000000")
     collector.stored([page_view()])
     process = psutil.Process(collector.process.pid)
     before = process.memory_info().rss

@@ -26,8 +26,6 @@ from mixpanel_pipeline_tests.dashboard.conftest import (
     token_of,
 )
 
-NOW = int(datetime.now(UTC).timestamp())
-GOOD = {"sub": str(PEOPLE["owner"]), "role": "authenticated", "aud": "authenticated", "exp": NOW + 3600}
 READERS = (Reader("Owner", "has a project", PEOPLE["owner"]), Reader("Nobody", "has nothing", UUID(int=5)))
 
 
@@ -50,41 +48,52 @@ def demo(database: Warehouse) -> Iterator[RunningDashboard]:
         yield dashboard
 
 
+def now() -> int:
+    return int(datetime.now(UTC).timestamp())
+
+
+def good() -> dict[str, Any]:
+    """Claims that are."""
+    return {"sub": str(PEOPLE["owner"]), "role": "authenticated", "aud": "authenticated", "exp": now() + 3600}
+
+
 def signed(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
-    given = {name: value for name, value in (GOOD | claims).items() if value is not None}
+    given = {name: value for name, value in (good() | claims).items() if value is not None}
     return jwt.encode(given, secret, algorithm=algorithm)
 
 
 def unsigned(algorithm: str) -> str:
-    parts = [json.dumps(part).encode() for part in ({"alg": algorithm, "typ": "JWT"}, GOOD)]
+    parts = [json.dumps(part).encode() for part in ({"alg": algorithm, "typ": "JWT"}, good())]
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
 
 
-BAD = {
-    "wrong signature": signed("another secret of the tests, of 32 bytes"),
-    "alg none": unsigned("none"),
-    "alg None": unsigned("None"),
-    "no signature": unsigned("HS256"),
-    "HS512": signed(algorithm="HS512"),
-    "not yet": signed(nbf=NOW + 600),
-    "issued later": signed(iat=NOW + 600),
-    "no sub": signed(sub=None),
-    "sub is no UUID": signed(sub="admin"),
-    "sub in another form": signed(sub=PEOPLE["owner"].hex),
-    "sub is a URN": signed(sub=PEOPLE["owner"].urn),
-    "service_role": signed(role="service_role"),
-    "anon": signed(role="anon"),
-    "no role": signed(role=None),
-    "roles": signed(role=["authenticated"]),
-    "another audience": signed(aud="shop"),
-    "no audience": signed(aud=None),
-    "no end": signed(exp=None),
-    "no number as end": signed(exp="later"),
-    "an end beyond all days": signed(exp=10**18),
-    "no token": "x",
-    "empty": "a.b.c",
-    "not ASCII": "é.é.é",
-}
+def bad_tokens() -> dict[str, str]:
+    """By what is wrong with them."""
+    return {
+        "wrong signature": signed("another secret of the tests, of 32 bytes"),
+        "alg none": unsigned("none"),
+        "alg None": unsigned("None"),
+        "no signature": unsigned("HS256"),
+        "HS512": signed(algorithm="HS512"),
+        "not yet": signed(nbf=now() + 600),
+        "issued later": signed(iat=now() + 600),
+        "no sub": signed(sub=None),
+        "sub is no UUID": signed(sub="admin"),
+        "sub in another form": signed(sub=PEOPLE["owner"].hex),
+        "sub is a URN": signed(sub=PEOPLE["owner"].urn),
+        "service_role": signed(role="service_role"),
+        "anon": signed(role="anon"),
+        "no role": signed(role=None),
+        "roles": signed(role=["authenticated"]),
+        "another audience": signed(aud="shop"),
+        "no audience": signed(aud=None),
+        "no end": signed(exp=None),
+        "no number as end": signed(exp="later"),
+        "an end beyond all days": signed(exp=10**18),
+        "no token": "x",
+        "empty": "a.b.c",
+        "not ASCII": "é.é.é",
+    }
 
 
 def post(url: str, form: dict[str, str], **headers: str) -> requests.Response:
@@ -126,7 +135,8 @@ def test_a_good_token_opens_pages_as_header_and_as_cookie(dashboard: RunningDash
 def test_bad_tokens_are_refused(dashboard: RunningDashboard, caplog: pytest.LogCaptureFixture) -> None:
     """By the API, by the form, and as a cookie; with the same words, and nothing of them in an answer or a log."""
     caplog.set_level(logging.DEBUG)
-    for why, token in BAD.items():
+    bad = bad_tokens()
+    for why, token in bad.items():
         answers = [
             requests.get(
                 f"{dashboard.url}/api/overview", timeout=TIMEOUT_SECONDS,
@@ -140,15 +150,15 @@ def test_bad_tokens_are_refused(dashboard: RunningDashboard, caplog: pytest.LogC
             assert token not in answer.text or len(token) < 6
             assert COOKIE not in answer.cookies
     cookie = requests.get(
-        f"{dashboard.url}/", cookies={COOKIE: BAD["wrong signature"]}, timeout=TIMEOUT_SECONDS, allow_redirects=False
+        f"{dashboard.url}/", cookies={COOKIE: bad["wrong signature"]}, timeout=TIMEOUT_SECONDS, allow_redirects=False
     )
     assert cookie.status_code == 303
-    assert not any(token in caplog.text for token in BAD.values() if len(token) > 6)
+    assert not any(token in caplog.text for token in bad.values() if len(token) > 6)
     assert SECRET not in caplog.text
 
 
 def test_an_expired_token_is_told_so(dashboard: RunningDashboard) -> None:
-    expired = signed(exp=NOW - 60)
+    expired = signed(exp=now() - 60)
     program = requests.get(
         f"{dashboard.url}/api/overview", headers={"Authorization": f"Bearer {expired}"}, timeout=TIMEOUT_SECONDS
     )

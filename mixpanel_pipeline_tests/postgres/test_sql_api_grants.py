@@ -112,11 +112,13 @@ def test_only_the_service_role_may_call(warehouse: Warehouse) -> None:
         connection.rollback()
 
 
-def test_of_all_that_is_there_the_service_role_has_the_api_and_two_tables(warehouse: Warehouse) -> None:
+def test_of_all_that_is_there_the_service_role_has_the_api_two_tables_and_what_checks_found(
+    warehouse: Warehouse,
+) -> None:
     may = allowed(warehouse, "service_role")
-    assert len(may) == 11 + 2 * 3
+    assert len(may) == 11 + 2 * 3 + 1
     api = r"select (upsert_|profile_|read_subscriber_profiles|refuse_profile|unknown_profile_keys)"
-    tables = r"(select from|insert into|update) (subscribers_insights_v2|sync_watermarks)\b"
+    tables = r"(select from|insert into|update) (subscribers_insights_v2|sync_watermarks)\b|select from check_verdicts"
     assert [attempt for _, attempt in may if not re.match(f"{api}|{tables}", attempt)] == []
 
 

@@ -102,14 +102,14 @@ def test_the_first_migration_looks_for_every_name_that_is_made(warehouse: Wareho
         """
         select relname::text from pg_class
         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm') and not relispartition
-            and relname ~ 'analytics'
+            and relname ~ 'analytics|collector'
         union
         select typname from pg_type
         where typnamespace = 'public'::regnamespace and typname ~ '^analytics' and typtype in ('c', 'e')
             and typname !~ '_[0-9]{8}$'
         union
         select proname from pg_proc
-        where pronamespace = 'public'::regnamespace and proname ~ 'analytics|aggregates|raw_events'
+        where pronamespace = 'public'::regnamespace and proname ~ 'analytics|aggregates|raw_events|collected'
         """,
     )
     assert len(made) > 50

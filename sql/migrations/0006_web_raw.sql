@@ -14,7 +14,8 @@ declare
         'analytics_daily_user_stats', 'analytics_daily_group_stats', 'analytics_daily_contact_stats',
         'analytics_daily_group_contact_stats', 'analytics_daily_page_stats', 'analytics_daily_click_targets',
         'analytics_daily_members', 'analytics_progress',
-        'analytics_summary', 'analytics_table_sizes', 'analytics_partitions', 'analytics_legacy_actions'
+        'analytics_summary', 'analytics_table_sizes', 'analytics_partitions', 'analytics_legacy_actions',
+        'collector_write_keys'
     ];
     types constant text[] := relations || array['analytics_scope', 'analytics_day'];
     -- With whatever arguments: a call might find the other one.
@@ -30,7 +31,7 @@ declare
         'analytics_event_totals', 'analytics_card_totals', 'analytics_is_admin', 'analytics_my_projects',
         'analytics_my_cards', 'analytics_ip_address', 'analytics_batch_fields', 'analytics_batch_limits',
         'analytics_batch_time', 'analytics_batch_data_problem', 'analytics_batch_quote', 'analytics_batch_problems',
-        'ingest_analytics_batch', 'ingest_analytics_sessions'
+        'ingest_analytics_batch', 'ingest_analytics_sessions', 'ingest_collected_events', 'ingest_collected_sessions'
     ];
     taken text;
     ways_out text;

@@ -13,7 +13,7 @@ with recursive counted as (
     union
     select user_code from analytics_sessions
     where (select analytics_is_admin()) and first_seen >= (
-        select greatest(aggregated_until, now() - interval '1 day') from analytics_progress where aggregate = 'cards'
+        select coalesce(nullif(aggregated_until, '-infinity'), now() - interval '1 day') from analytics_progress where aggregate = 'cards'
     )
     union
     select analytics_my_cards()

@@ -16,12 +16,12 @@ with recursive counted as (
     union
     select project_id from analytics_events_hourly_agg
     where (select analytics_is_admin()) and hour_bucket >= (
-        select greatest(aggregated_until, now() - interval '1 day') from analytics_progress where aggregate = 'days'
+        select coalesce(nullif(aggregated_until, '-infinity'), now() - interval '1 day') from analytics_progress where aggregate = 'days'
     )
     union
     select project_id from analytics_events
     where (select analytics_is_admin()) and created_at >= (
-        select greatest(aggregated_until, now() - interval '1 day') from analytics_progress where aggregate = 'hours'
+        select coalesce(nullif(aggregated_until, '-infinity'), now() - interval '1 day') from analytics_progress where aggregate = 'hours'
     )
     union
     select analytics_my_projects()

@@ -5,12 +5,11 @@
 with span as materialized (
     select * from unnest(%(names)s::text[], %(froms)s::date[], %(tos)s::date[]) as span (name, first, after_last)
 ), live as materialized (
-    select project_id, (created_at at time zone 'UTC')::date as day, visitor_id, session_id, count(*) as events
+    select project_id, (created_at at time zone 'UTC')::date as day, visitor_id, session_id
     from analytics_events
     where project_id = any (%(projects)s::text[])
         and created_at >= %(live_day)s::date::timestamp at time zone 'UTC'
         and created_at < %(until)s::date::timestamp at time zone 'UTC'
-    group by 1, 2, 3, 4
 ), live_member as materialized (
     select distinct project_id, day, 'event visitors'::analytics_scope as scope, visitor_id as member from live
     union all
@@ -30,7 +29,7 @@ with span as materialized (
     where project_id = any (%(projects)s::text[]) and event_type is null and day < %(live_day)s::date
     union all
     select project_id, name, events, 0, 0
-    from (select project_id, day, sum(events) as events from live group by project_id, day) as live_day
+    from (select project_id, day, count(*) as events from live group by project_id, day) as live_day
     join span on day >= first and day < after_last
     union all
     select

@@ -11,13 +11,19 @@ with recursive counted as (
     )
     from counted
     where project_id is not null
+), counted_by_hour as (
+    select min(project_id) as project_id from analytics_events_hourly_agg where (select analytics_is_admin())
+    union all
+    select (
+        select min(project_id) from analytics_events_hourly_agg as further
+        where further.project_id > counted_by_hour.project_id
+    )
+    from counted_by_hour
+    where project_id is not null
 ), seen as (
     select project_id from counted where project_id is not null
     union
-    select project_id from analytics_events_hourly_agg
-    where (select analytics_is_admin()) and hour_bucket >= (
-        select coalesce(nullif(aggregated_until, '-infinity'), now() - interval '1 day') from analytics_progress where aggregate = 'days'
-    )
+    select project_id from counted_by_hour where project_id is not null
     union
     select project_id from analytics_events
     where (select analytics_is_admin()) and created_at >= (

@@ -20,6 +20,8 @@ from mixpanel_pipeline.web.progress import Progress, read_progress
 from mixpanel_pipeline.web.uniques import uniques_that_differ
 
 STALE_HOURS_WARNING, STALE_HOURS_ERROR = 2, 3
+# After a day's end; its run is at 02:00 UTC.
+LATE_HOURS_WARNING, LATE_HOURS_ERROR = 4, 28
 DASHBOARD_MILLISECONDS = 500
 TIMES_READ = 3
 
@@ -68,6 +70,34 @@ def judge_freshness(progress: Progress, now: datetime) -> Verdict:
         "`mixpanel-pipeline aggregate --hourly`.",
         figures=figures,
     )  # fmt: skip
+
+
+def judge_days_aggregated(progress: Progress, now: datetime) -> Verdict:
+    """Whether days, of events and of cards, are aggregated some hours after their end. Figures of them are right
+    nevertheless, for they are counted live, but ever slower."""
+    name = "days_are_aggregated"
+    reached = days_reached(progress)
+    if reached is None:
+        return Verdict(name, True, "no day waits to be aggregated", "warning")
+    late = (now - reached) / HOUR - 24
+    if late <= LATE_HOURS_WARNING:
+        return Verdict(name, True, f"days are aggregated until {_minute(reached)}", "warning")
+    return Verdict(
+        name, False,
+        f"days are aggregated until {_minute(reached)}; the next one ended {late:.1f} hours ago, expected at most "
+        f"{LATE_HOURS_WARNING}",
+        "error" if late > LATE_HOURS_ERROR else "warning",
+        fix="See the last runs of web_daily_job in Dagster and whether `mixpanel-pipeline up` runs, or run "
+        "`mixpanel-pipeline aggregate --daily`.",
+    )  # fmt: skip
+
+
+def days_reached(progress: Progress) -> datetime | None:
+    """Up to when days of events and of cards are both aggregated; before the first run, the first day that waits."""
+    waits = progress.oldest_marked_day
+    first = datetime.combine(waits, datetime.min.time(), UTC) if waits else None
+    reached = [until or first for until in (progress.days_until, progress.cards_until)]
+    return min((moment for moment in reached if moment), default=None)
 
 
 def _first_hour_that_waits(progress: Progress) -> datetime | None:

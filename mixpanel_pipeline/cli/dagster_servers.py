@@ -9,7 +9,8 @@ from pathlib import Path
 
 import requests
 
-from mixpanel_pipeline.cli.servers import ANSWER_SECONDS, LOOPBACK, Servers, answers, free_port, local_address
+from mixpanel_pipeline.cli.ports import free_port
+from mixpanel_pipeline.cli.servers import ANSWER_SECONDS, LOOPBACK, Servers, answers, local_address
 
 DEFINITIONS = "mixpanel_pipeline.definitions"
 LOCATION = "mixpanel_pipeline"

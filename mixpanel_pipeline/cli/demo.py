@@ -10,8 +10,9 @@ from mixpanel_pipeline.cli.demo_project import demo_home, demo_project, demo_set
 from mixpanel_pipeline.cli.demo_readers import write_readers
 from mixpanel_pipeline.cli.group import FAILED
 from mixpanel_pipeline.cli.output import count, give, json_option, table
+from mixpanel_pipeline.cli.ports import require_ports, usual_port
 from mixpanel_pipeline.cli.postgres import used_warehouse
-from mixpanel_pipeline.cli.servers import LOOPBACK, free_port, port_is_free
+from mixpanel_pipeline.cli.servers import LOOPBACK
 from mixpanel_pipeline.cli.verify import show_verdicts
 from mixpanel_pipeline.settings import load_settings
 
@@ -43,9 +44,8 @@ def demo(
     events and a broken export, a backfill, a second sync, profiles, web traffic with late rows, and all checks. Then
     Dagster's page and the dashboard, until Ctrl-C; there you sign in as somebody of the demo, without a password.
     """
-    for option, number in (("--port", port), ("--collector-port", collector_port)):
-        if number is not None and not port_is_free(LOOPBACK, number):
-            raise click.UsageError(f"port {number} is taken; give another one with {option}")
+    given_ports = {"--port": port, "--collector-port": collector_port}
+    require_ports({option: (LOOPBACK, number) for option, number in given_ports.items() if number is not None})
     given = load_settings()
     given.make_home()
     with demo_home(given.pipeline_home / "demo") as home, demo_project(days, events_per_day) as project:
@@ -60,17 +60,13 @@ def demo(
                 from mixpanel_pipeline.cli.up import Addresses, serve
 
                 lift_limits(warehouse, project, "for whoever tries things on Dagster's page")
-                addresses = Addresses(
-                    LOOPBACK, _port(port, DAGSTER_PORT), LOOPBACK, _port(collector_port, COLLECTOR_PORT)
-                )
+                port = port or usual_port(LOOPBACK, DAGSTER_PORT, collector_port)
+                collector_port = collector_port or usual_port(LOOPBACK, COLLECTOR_PORT, port)
+                addresses = Addresses(LOOPBACK, port, LOOPBACK, collector_port)
                 readers = write_readers(home / "readers.json", story.readers)
                 serve(settings, warehouse.url, addresses, as_json=False, quiet=as_json, readers=readers)
     if not story.succeeded:
         context.exit(FAILED)
-
-
-def _port(given: int | None, usual: int) -> int:
-    return given or (usual if port_is_free(LOOPBACK, usual) else free_port(LOOPBACK))
 
 
 def _show(console: Console, figures: dict[str, Any], verdicts: list[Any]) -> None:

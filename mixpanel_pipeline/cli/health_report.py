@@ -12,8 +12,12 @@ from mixpanel_pipeline.checks.verdict import Verdict
 from mixpanel_pipeline.checks.verdict_log import LoggedVerdict, read_verdicts
 from mixpanel_pipeline.checks.web import (
     DASHBOARD_MILLISECONDS,
+    LATE_HOURS_ERROR,
+    LATE_HOURS_WARNING,
     STALE_HOURS_ERROR,
     STALE_HOURS_WARNING,
+    days_reached,
+    judge_days_aggregated,
     judge_freshness,
 )
 from mixpanel_pipeline.cli.dagster_pages import ASSET_OF_CHECK, DagsterPages
@@ -106,6 +110,8 @@ def _signals(
            f"some skipped in one of {SYNCS_IN_A_ROW} snapshots")),
         of("Hourly aggregates", hourly, _behind(progress, hourly),
            f"at most {STALE_HOURS_WARNING} h behind; above {STALE_HOURS_ERROR} h is broken"),
+        of("Daily aggregates", judge_days_aggregated(progress, now), _days_until(progress),
+           f"a day's at most {LATE_HOURS_WARNING} h after its end; above {LATE_HOURS_ERROR} h is broken"),
         _dashboard(logged, pages),
         _recent(logged, now, pages),
     ]  # fmt: skip
@@ -155,6 +161,13 @@ def _behind(progress: Progress, verdict: Verdict) -> str:
     if "hours_behind" not in verdict.figures:
         return "nothing waits"
     return f"{max(0.0, float(verdict.figures['hours_behind'])):.1f} h behind"
+
+
+def _days_until(progress: Progress) -> str:
+    reached = days_reached(progress)
+    if reached is None:
+        return "no day waits"
+    return f"until the end of {day_text(reached.astimezone(UTC) - timedelta(microseconds=1))}"
 
 
 def _dashboard(logged: list[LoggedVerdict], pages: DagsterPages) -> Signal:

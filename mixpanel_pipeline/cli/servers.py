@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -122,19 +121,4 @@ def answers(url: str) -> bool:
     try:
         return requests.get(url, timeout=ANSWER_SECONDS).ok
     except requests.RequestException:
-        return False
-
-
-def free_port(host: str) -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server((host, 0)) as listening:
-        return listening.getsockname()[1]
-
-
-def port_is_free(host: str, port: int) -> bool:
-    """Whether a server can listen there."""
-    try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            return True
-    except OSError:
         return False

@@ -24,7 +24,7 @@ from mixpanel_pipeline.warehouse.connection import Warehouse
 
 
 def build_service(settings: Settings, warehouse: Warehouse, readers: tuple[Reader, ...] = ()) -> Starlette:
-    """The collector at `/`; with a DASHBOARD_JWT_SECRET the dashboard at `/dashboard`, where `/` then leads."""
+    """The collector at `/`; with a DASHBOARD_JWT_SECRET the dashboard at `/dashboard/`, where `/` then leads."""
     collector = build_application(warehouse, read_rules(warehouse), collector_options(settings))
     if settings.dashboard_jwt_secret is None:
         return collector
@@ -33,7 +33,8 @@ def build_service(settings: Settings, warehouse: Warehouse, readers: tuple[Reade
     )
     dashboard = build_dashboard(warehouse, options, build_health(settings))
     routes: list[BaseRoute] = [
-        Route("/", lambda _request: RedirectResponse(f"{DASHBOARD_PATH}/")),
+        # A mount answers to what is under it alone, and people are told the address without a slash.
+        *(Route(path, lambda _request: RedirectResponse(f"{DASHBOARD_PATH}/")) for path in ("/", DASHBOARD_PATH)),
         Mount(DASHBOARD_PATH, dashboard),
         Mount("/", collector),
     ]

@@ -10,8 +10,9 @@ from mixpanel_pipeline.cli.collector_server import DASHBOARD_PATH, NO_DASHBOARD,
 from mixpanel_pipeline.cli.credentials import require_credentials
 from mixpanel_pipeline.cli.dagster_servers import start_dagster
 from mixpanel_pipeline.cli.output import give, json_option, say
+from mixpanel_pipeline.cli.ports import require_ports
 from mixpanel_pipeline.cli.postgres import POSTGRES_SECONDS, bring_up_to_date, keep_postgres_running, used_warehouse
-from mixpanel_pipeline.cli.servers import LOOPBACK, Servers, port_is_free, running_servers
+from mixpanel_pipeline.cli.servers import LOOPBACK, Servers, running_servers
 from mixpanel_pipeline.settings import Settings, load_settings
 from mixpanel_pipeline.warehouse.connection import describe
 
@@ -30,9 +31,7 @@ def up(host: str, port: int, collector_host: str, collector_port: int, as_json: 
     """Run Dagster's web page, its daemon and a code server, the collector and the dashboard against the configured
     services, until Ctrl-C."""
     settings = load_settings()
-    for option, where, number in (("--port", host, port), ("--collector-port", collector_host, collector_port)):
-        if not port_is_free(where, number):
-            raise click.UsageError(f"port {number} on {where} is taken; give another one with {option}")
+    require_ports({"--port": (host, port), "--collector-port": (collector_host, collector_port)})
     if settings.uses_mixpanel:
         require_credentials(settings)  # now, not by the first run at night
     else:

@@ -1,7 +1,7 @@
 """The first page: projects and cards that the reader sees, and how they did in the last 7 days."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -12,7 +12,6 @@ from mixpanel_pipeline.dashboard.figures import Row, rows
 from mixpanel_pipeline.dashboard.periods import DAY, Period, Span, last_days
 from mixpanel_pipeline.dashboard.view import Table, View
 
-# Uniques that include today are counted live, one project after the other: some 30 ms each.
 MOST_ROWS = 50
 PROJECT_FIGURES = ("events", "unique_visitors", "unique_sessions")
 CARD_FIGURES = ("page_views", "clicks", "unique_sessions")
@@ -28,8 +27,10 @@ def read(connection: psycopg.Connection, request: Request) -> View:
 
     projects = rows(connection, "overview_projects", wanted)
     cards = rows(connection, "overview_cards", wanted)
-    project_rows = _figures(connection, "project", "project_id", projects, period, PROJECT_FIGURES)
-    card_rows = _figures(connection, "card", "user_code", cards, period, CARD_FIGURES)
+    project_rows = _figures(
+        connection, "project", "project_id", projects, period, progress["days_until"], PROJECT_FIGURES
+    )
+    card_rows = _figures(connection, "card", "user_code", cards, period, progress["cards_until"], CARD_FIGURES)
     sort = parameters.choice(request, "sort", SORTS, "events")
     card_sort = parameters.choice(request, "card_sort", CARD_SORTS, "page_views")
     data = {
@@ -49,8 +50,9 @@ def read(connection: psycopg.Connection, request: Request) -> View:
 
 
 def _figures(
-    connection: psycopg.Connection, kind: str, key: str, seen: list[Row], period: Period, wanted: Sequence[str]
-) -> list[Row]:
+    connection: psycopg.Connection, kind: str, key: str, seen: list[Row], period: Period,
+    aggregated_until: datetime | None, wanted: Sequence[str],
+) -> list[Row]:  # fmt: skip
     """Of each project or card the last 7 days, what these are compared with, and each day for the little chart."""
     if not seen or period.complete is None or period.previous is None:
         return []
@@ -58,11 +60,15 @@ def _figures(
     for number in range(period.days - 1):
         start = period.start + number * DAY
         spans[f"day {number}"] = Span(start, start + DAY)
+    froms, tos = [span.first for span in spans.values()], [span.after_last for span in spans.values()]
+    reached = aggregated_until.astimezone(UTC).date() if aggregated_until else date.min
+    live_day = max(reached, min(froms))
     found = rows(
         connection, f"overview_{kind}_figures",
         {
-            f"{kind}s": [each[key] for each in seen], "names": list(spans),
-            "froms": [span.first for span in spans.values()], "tos": [span.after_last for span in spans.values()],
+            f"{kind}s": [each[key] for each in seen], "names": list(spans), "froms": froms, "tos": tos,
+            "live_day": live_day, "until": max(tos),
+            "stored_from": min((span.first for span in spans.values() if span.after_last > live_day), default=live_day),
         },
     )  # fmt: skip
     by_name: dict[str, dict[str, Row]] = {each[key]: {} for each in seen}

@@ -14,6 +14,8 @@ HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 # Newcomers are kept of so many days (docs/web.md).
 MOST_EXACT_DAYS = 91
 MOST_DAYS = 731
+# No event is older, and the days before the first of all cannot be reckoned with.
+OLDEST_DAY = date(1970, 1, 1)
 DAYS_OF = {"today": 1, "7d": 7, "30d": 30, "90d": 90}
 
 Step = Literal["hour", "4 hours", "day", "week"]
@@ -105,6 +107,8 @@ def read_period(request: Request, now: datetime, names: Sequence[str], default: 
             raise BadParameterError("from", "a day such as 2026-01-31 when there is a `to`")
         if last is None:
             raise BadParameterError("to", "a day such as 2026-01-31 when there is a `from`")
+        if first < OLDEST_DAY:
+            raise BadParameterError("from", f"a day from {OLDEST_DAY} on")
         if not first <= last < tomorrow.date():
             raise BadParameterError("to", f"a day from {first} (`from`) to {now.date()}, which is today (UTC)")
         if (last - first).days >= MOST_DAYS:

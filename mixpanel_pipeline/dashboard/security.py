@@ -56,9 +56,11 @@ def is_from_own_page(request: Request) -> bool:
 
 
 def is_asked_as(request: Request, names: Sequence[str]) -> bool:
-    """Whether the browser was told to come here by one of these names."""
-    host = _host(f"//{request.headers.get('Host', '')}")
-    return host is not None and host[0] in names
+    """Whether the browser was told to come here by one of these names. A proxy may put its own in place of the host's
+    that it was asked by, but leaves the page's that the browser sends a form from."""
+    said = [f"//{request.headers.get('Host', '')}", *request.headers.getlist("Origin")]
+    hosts = [_host(address) for address in said]
+    return all(host is not None and host[0] in names for host in hosts)
 
 
 def _host(address: str) -> tuple[str, int | None] | None:

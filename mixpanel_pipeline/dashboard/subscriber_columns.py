@@ -18,7 +18,8 @@ TAKES: dict[Kind, str] = {
     "count": "whole numbers", "number": "numbers", "flag": "yes or no", "text": "texts", "time": "times",
 }  # fmt: skip
 SHORT_FORMS = {"pdp": "PDP", "ach": "ACH"}
-MOST_DIGITS = 40
+# As many as the largest double has: an address has to take what the database holds.
+MOST_DIGITS = 400
 LARGEST_COUNT = 2**63 - 1
 
 

@@ -5,12 +5,14 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from unicodedata import normalize
 
 import psycopg
 from starlette.requests import Request
 
 # What a spreadsheet takes for a formula when a cell begins with it (OWASP, "CSV Injection").
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@")
+CONTROLS = ("\t", "\r", "\n")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ def csv_text(table: Table) -> str:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    # Neither white space before it nor full width makes it another character to a spreadsheet.
+    begins = normalize("NFKC", value.lstrip()[:1])
+    return f"'{value}" if begins in FORMULA or value.startswith(CONTROLS) else value

@@ -128,6 +128,7 @@ def test_filters_by_keyboard(chromium: Browser, dashboard: RunningDashboard) -> 
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         page.keyboard.press("Enter")
         expect(page.locator("h1")).to_have_text("p")
+        expect(page.locator("header [aria-current]")).to_have_count(0)
         tab_to(page, "period-30d")
         page.keyboard.press("Enter")
         expect(page.locator("#period-30d")).to_have_attribute("aria-current", "true")

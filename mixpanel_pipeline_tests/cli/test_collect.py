@@ -96,9 +96,10 @@ def test_the_dashboard_stands_beside_the_collector(environment: dict[str, str], 
     with collecting(environment, tmp_path, "--sign-in-as", "people.json") as (process, told):
         assert told["dashboard"] == f"{told['url']}/dashboard"
         with requests.Session() as browser:
-            page = browser.get(told["url"], timeout=ANSWER_SECONDS)
-            assert page.url.startswith(f"{told['dashboard']}/sign-in?next=")
-            assert "Stranger" in page.text
+            for address in (told["url"], told["dashboard"]):
+                page = browser.get(address, timeout=ANSWER_SECONDS)
+                assert page.url.startswith(f"{told['dashboard']}/sign-in?next="), address
+                assert "Stranger" in page.text
             answer = browser.post(
                 f"{told['dashboard']}/sign-in", {"reader": "0"}, headers={"Origin": told["url"]}, timeout=ANSWER_SECONDS
             )

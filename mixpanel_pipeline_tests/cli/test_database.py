@@ -10,7 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from mixpanel_pipeline.cli.servers import LOOPBACK, free_port
+from mixpanel_pipeline.cli.ports import free_port
+from mixpanel_pipeline.cli.servers import LOOPBACK
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
 from mixpanel_pipeline.warehouse.migrations import available_migrations
 from mixpanel_pipeline_tests.cli.conftest import PROGRAM, Run

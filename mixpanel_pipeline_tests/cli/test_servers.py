@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mixpanel_pipeline.cli.servers import CHILD, ServerError, free_port, port_is_free, running_servers
+from mixpanel_pipeline.cli.servers import CHILD, ServerError, running_servers
 
 SLEEP = ["-c", "import time; print('up', flush=True); time.sleep(300)"]
 WAIT_SECONDS = 20
@@ -78,8 +78,3 @@ def test_signals_count_even_under_a_shell_that_ignores_them(tmp_path: Path) -> N
             assert server.process.wait(WAIT_SECONDS) != 0
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def test_ports() -> None:
-    port = free_port("127.0.0.1")
-    assert port_is_free("127.0.0.1", port)

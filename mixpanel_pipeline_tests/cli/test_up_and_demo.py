@@ -16,7 +16,7 @@ import psycopg
 import pytest
 import requests
 
-from mixpanel_pipeline.cli.servers import free_port
+from mixpanel_pipeline.cli.ports import free_port
 from mixpanel_pipeline.simulator import SimulatorServer
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
 from mixpanel_pipeline_tests.cli.conftest import PROGRAM, Run

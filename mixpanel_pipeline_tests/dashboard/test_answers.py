@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 from mixpanel_pipeline.dashboard import reading
 from mixpanel_pipeline.dashboard.links import STATIC
+from mixpanel_pipeline.dashboard.view import Table, csv_text
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.embedded import EmbeddedPostgres
 from mixpanel_pipeline_tests.conftest import fresh_database
@@ -26,6 +27,7 @@ from mixpanel_pipeline_tests.dashboard.conftest import (
     running,
     token_of,
 )
+from mixpanel_pipeline_tests.dashboard.pages import csv_rows
 from mixpanel_pipeline_tests.dashboard.traffic import let_people_in
 from mixpanel_pipeline_tests.web import site
 
@@ -136,6 +138,7 @@ def test_what_is_refused_is_named(dashboard: RunningDashboard) -> None:
         ({"project_id": "p", "metric": "x"}, "metric: it takes one of events, unique_visitors, unique_sessions."),
         ({"project_id": "p", "event_label": "x"}, "event_label: it takes a label together with its `event_type`."),
         ({"project_id": "p", "from": "2026-01-01"}, "to: it takes a day such as 2026-01-31 when there is a `from`."),
+        ({"project_id": "p", "from": "0001-01-01", "to": "0001-01-02"}, "from: it takes a day from 1970-01-01 on."),
         ({"project_id": "p", "from": "2020-01-01", "to": site.TODAY},
          "from: it takes a day at most 730 days before `to`."),
         ({"project_id": "p", "from": site.TODAY, "to": site.TODAY + timedelta(days=1)},
@@ -147,6 +150,14 @@ def test_what_is_refused_is_named(dashboard: RunningDashboard) -> None:
     answer = dashboard.get("/api/card", "admin", user_code="c", **days)
     assert answer.status_code == 400
     assert "at most 91 days for a card" in answer.text
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", " =1+1", "\N{NO-BREAK SPACE}=1+1", "\v@x", "\tx", "\r", "-x", "\N{FULLWIDTH EQUALS SIGN}1+1"]
+)
+def test_no_cell_of_a_csv_is_run(text: str) -> None:
+    [row] = csv_rows(csv_text(Table(["name", "number"], [[text, -1]])))
+    assert row == {"name": f"'{text}", "number": "-1"}
 
 
 def test_names_are_shown_as_text(dashboard: RunningDashboard) -> None:

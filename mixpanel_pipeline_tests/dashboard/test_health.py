@@ -14,6 +14,7 @@ from mixpanel_pipeline.checks.verdict import Verdict
 from mixpanel_pipeline.checks.verdict_log import record_verdict, window_of_days
 from mixpanel_pipeline.cli.dagster_pages import ASSET_OF_CHECK
 from mixpanel_pipeline.dashboard.health import ago, ranges_in_words, weeks_of
+from mixpanel_pipeline.dashboard.wording import day as day_text
 from mixpanel_pipeline.lake.calendar import days_between
 from mixpanel_pipeline.subscribers.profile_sync import SOURCE as PROFILES
 from mixpanel_pipeline.subscribers.sync_log import SOURCE as EVENTS
@@ -222,6 +223,26 @@ def test_hours_that_wait_are_stale(pipeline: Warehouse, serve: Serve, hours: flo
         1, (now[0] - timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
     )  # fmt: skip
     assert "Oldest hour that waits" in dashboard.page("/health")
+
+
+@pytest.mark.parametrize("kind", ["days", "cards"])
+@pytest.mark.parametrize(("hours", "state"), [(27, None), (29, "attention"), (51, "attention"), (53, "broken")])
+def test_days_that_no_run_has_reached_are_noticed(
+    well: Warehouse, serve: Serve, kind: str, hours: int, state: str
+) -> None:
+    """Hours go on being aggregated, so that nothing else would tell."""
+    midnight = datetime.combine(before(0), datetime.min.time(), UTC)
+    write(well, "update analytics_progress set aggregated_until = %s", midnight + timedelta(hours=hours))
+    write(well, "update analytics_progress set aggregated_until = %s where aggregate = %s", midnight, kind)
+    dashboard = serve(now=lambda: midnight + timedelta(hours=hours))
+    found = signals(dashboard).get("days_are_aggregated")
+    assert found == ((state, f"until the end of {day_text(before(1))}") if state else None)
+
+
+def test_days_that_wait_for_the_first_run_are_noticed(pipeline: Warehouse, dashboard: RunningDashboard) -> None:
+    with pipeline.connect() as connection:
+        site.insert(connection, "page_views", [site.page_view(datetime.now(UTC) - timedelta(days=4))])
+    assert signals(dashboard)["days_are_aggregated"][0] == "broken"
 
 
 def test_a_slow_dashboard_needs_attention(well: Warehouse, dashboard: RunningDashboard) -> None:

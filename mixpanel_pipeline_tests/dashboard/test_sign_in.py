@@ -242,3 +242,9 @@ def test_a_strange_name_for_this_machine_signs_nobody_in(demo: RunningDashboard)
     for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "[", "[::1", "a b", "localhost:x"):
         assert post(f"{demo.url}/sign-in", {"reader": "0"}, Host=host).status_code == 401, host
     assert post(f"{demo.url}/sign-in", {"reader": "0"}, Host="localhost:8123").status_code == 303
+
+
+def test_who_comes_through_a_proxy_is_no_reader_of_a_demo(demo: RunningDashboard) -> None:
+    """It asks with its own name for the host; the form's page is still the one that the browser shows."""
+    for origin, status in (("https://demo.example.org", 401), ("null", 401), ("http://localhost:8123", 303)):
+        assert post(f"{demo.url}/sign-in", {"reader": "0"}, Origin=origin).status_code == status, origin

@@ -38,6 +38,26 @@ def test_before_the_first_aggregation_all_is_live(warehouse: Warehouse, dashboar
     assert overview["projects"][0]["days"][-1] == 2
 
 
+def test_what_is_new_since_the_last_run_is_listed(warehouse: Warehouse, dashboard: RunningDashboard) -> None:
+    """For the admin, who has no list of their own; however long ago that run was."""
+    let_people_in(warehouse)
+    with warehouse.connect() as connection:
+        site.insert(connection, "events", [site.event(site.at(80))])
+    aggregate_all(warehouse)
+    with warehouse.connect() as connection:
+        site.insert(connection, "events", [site.event(site.at(86), project_id="new")])
+        site.insert(connection, "sessions", [site.session_row(site.at(86), user_code="new")])
+        until = "update analytics_progress set aggregated_until = %s"
+        connection.execute(until, [site.at(85, 0)])
+    listed = dashboard.json("/api/overview", "admin")
+    assert {each["project_id"]: each["events"] for each in listed["projects"]} == {"new": 1, "p": 0}
+    assert {each["user_code"]: each["unique_sessions"] for each in listed["cards"]} == {"new": 1}
+    with warehouse.connect() as connection:
+        connection.execute("select aggregate_analytics_hours(1000)")
+        connection.execute(f"{until} where aggregate = 'hours'", [site.at(91, 0)])
+    assert dashboard.json("/api/overview", "admin")["projects"] == listed["projects"]
+
+
 def test_late_rows_are_announced_until_they_count(warehouse: Warehouse, dashboard: RunningDashboard) -> None:
     let_people_in(warehouse)
     with warehouse.connect() as connection:

@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 
 from mixpanel_pipeline import catalog_sql
 from mixpanel_pipeline.dashboard import subscribers
-from mixpanel_pipeline.dashboard.subscriber_columns import title_of
+from mixpanel_pipeline.dashboard.subscriber_columns import Column, title_of
 from mixpanel_pipeline.warehouse.connection import Warehouse
 from mixpanel_pipeline.warehouse.sql_files import read_sql
 from mixpanel_pipeline_tests.dashboard.conftest import PEOPLE, RunningDashboard, Serve
@@ -326,6 +326,13 @@ def test_reading_the_list_sorts_without_spilling(people: list[dict[str, Any]], w
     assert "top-N heapsort" in plan(sort="total_copies")
     assert "subscribers_insights_v2_pkey" in plan(sort="distinct_id")
     assert "Sort Method: external" not in plan(sort="buying_power")
+
+
+@pytest.mark.parametrize("stored", ["0.1", "-1e-300", "1.7976931348623157e308", "1" * 300])
+def test_an_address_takes_the_numbers_that_the_database_holds(stored: str) -> None:
+    """Else the list would end behind such a person."""
+    deposits = Column("total_deposits", "Total deposits", "number")
+    assert deposits.parse(deposits.written(Decimal(stored))) == Decimal(stored)
 
 
 def test_titles() -> None:

@@ -29,13 +29,22 @@ def let_people_in(warehouse: Warehouse) -> None:
         connection.execute("insert into card_owner values ('c', %s)", [PEOPLE["card owner"]])
 
 
-def write_traffic(warehouse: Warehouse) -> None:
-    """Past days are aggregated; then come rows of today, which nobody has aggregated."""
+def write_traffic(warehouse: Warehouse, first: date = site.OLDEST, aggregated_until: date | None = site.TODAY) -> None:
+    """Days are aggregated until one (None: none is); then come rows of the others, today's the last of them."""
     generator = random.Random(5)
-    days = [site.OLDEST + timedelta(days=number) for number in range((site.TODAY - site.OLDEST).days)]
-    _copy(warehouse, [rows_of(day, generator) for day in days])
-    aggregate_all(warehouse)
-    _copy(warehouse, [rows_of(site.TODAY, generator)])
+    days = [first + timedelta(days=number) for number in range((site.TODAY - first).days + 1)]
+    written = [rows_of(day, generator) for day in days]
+    known = days.index(aggregated_until) if aggregated_until else 0
+    if aggregated_until:
+        _copy(warehouse, written[:known])
+        aggregate_all(warehouse)
+        with warehouse.connect() as connection:
+            connection.execute(
+                "update analytics_progress set aggregated_until = "
+                "least(aggregated_until, %s::timestamp at time zone 'UTC')",
+                [aggregated_until],
+            )
+    _copy(warehouse, written[known:])
 
 
 def rows_of(day: date, generator: random.Random) -> dict[str, list[Row]]:

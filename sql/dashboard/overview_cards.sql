@@ -1,7 +1,7 @@
--- The cards that the reader sees, their own and those with traffic, the most visited first: at most %(most)s, with how
--- many there are. %(search)s: a part of the name; null is all.
+-- The cards that the reader sees, their own and, for admins, those with traffic, the most visited first: at most
+-- %(most)s, with how many there are. %(search)s: a part of the name; null is all. As overview_projects.sql has it.
 with recursive counted as (
-    select min(user_code) as user_code from analytics_daily_user_stats
+    select min(user_code) as user_code from analytics_daily_user_stats where (select analytics_is_admin())
     union all
     select (
         select min(user_code) from analytics_daily_user_stats as further where further.user_code > counted.user_code
@@ -12,8 +12,8 @@ with recursive counted as (
     select user_code from counted where user_code is not null
     union
     select user_code from analytics_sessions
-    where first_seen >= (
-        select greatest(aggregated_until, now() - interval '1 day') from analytics_progress where aggregate = 'cards'
+    where (select analytics_is_admin()) and first_seen >= (
+        select coalesce(nullif(aggregated_until, '-infinity'), now() - interval '1 day') from analytics_progress where aggregate = 'cards'
     )
     union
     select analytics_my_cards()

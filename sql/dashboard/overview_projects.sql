@@ -1,8 +1,9 @@
--- The projects that the reader sees, their own and those with events, the busiest first: at most %(most)s, with how
--- many there are. %(search)s: a part of the name; null is all.
+-- The projects that the reader sees, their own and, for admins, those with events, the busiest first: at most %(most)s,
+-- with how many there are. %(search)s: a part of the name; null is all. Who is no admin sees their own alone: asking the
+-- tables would only pass by everybody else's rows.
 with recursive counted as (
     -- One step of the key's index a project.
-    select min(project_id) as project_id from analytics_events_daily_totals
+    select min(project_id) as project_id from analytics_events_daily_totals where (select analytics_is_admin())
     union all
     select (
         select min(project_id) from analytics_events_daily_totals as further
@@ -10,14 +11,23 @@ with recursive counted as (
     )
     from counted
     where project_id is not null
+), counted_by_hour as (
+    select min(project_id) as project_id from analytics_events_hourly_agg where (select analytics_is_admin())
+    union all
+    select (
+        select min(project_id) from analytics_events_hourly_agg as further
+        where further.project_id > counted_by_hour.project_id
+    )
+    from counted_by_hour
+    where project_id is not null
 ), seen as (
     select project_id from counted where project_id is not null
     union
-    select project_id from analytics_events_hourly_agg where hour_bucket >= now() - interval '1 day'
+    select project_id from counted_by_hour where project_id is not null
     union
     select project_id from analytics_events
-    where created_at >= (
-        select greatest(aggregated_until, now() - interval '1 day') from analytics_progress where aggregate = 'hours'
+    where (select analytics_is_admin()) and created_at >= (
+        select coalesce(nullif(aggregated_until, '-infinity'), now() - interval '1 day') from analytics_progress where aggregate = 'hours'
     )
     union
     select analytics_my_projects()

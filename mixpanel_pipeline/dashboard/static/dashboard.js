@@ -159,7 +159,15 @@ function drawCharts() {
 
 // ---- Pages are swapped in place: the address, the title and the focus follow.
 
+function showWhere() {
+  for (const link of document.querySelectorAll("header nav a")) {
+    if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
 function show() {
+  showWhere();
   writeTimes();
   drawCharts();
 }

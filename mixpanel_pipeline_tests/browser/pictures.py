@@ -19,7 +19,7 @@ PAGES = {
     "project": ("/", "main a[href*='/project?']"),
     "card": ("/", "main a[href*='/card?']"),
     "subscribers": ("/subscribers?sort=total_deposits", None),
-    "subscriber": ("/subscribers?sort=total_deposits", "main a[href*='/subscriber?']"),
+    "subscriber": ("/subscribers", "main a[href*='/subscriber?']"),
     "health": ("/health", None),
 }
 

@@ -68,6 +68,7 @@ def test_what_was_taken_back_stays_so(run: Run) -> None:
     stays_taken_back(run, ["verify"], ["sync"], ["up", "--port", str(free_port(LOOPBACK))])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("project")
 def test_what_was_taken_back_stays_so_in_the_embedded_postgres(run: Run) -> None:
     try:

@@ -122,6 +122,7 @@ def test_before_the_first_hour_there_is_nothing_to_do(web: Dagster):
     assert "no day has ended" in tick(web, "web_daily_schedule", midnight + timedelta(hours=2)).skip_message
 
 
+@pytest.mark.slow  # 2,190 hours
 def test_what_the_schedules_ask_for_runs(web: Dagster):
     rows = traffic(10)
     insert(web, rows)

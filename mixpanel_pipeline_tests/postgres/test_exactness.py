@@ -52,7 +52,7 @@ def in_any_order(changes: list[dict[str, Any]]) -> list[str]:
     return sorted(json.dumps(change, sort_keys=True, default=str) for change in changes)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=steps)
 def test_totals_equal_a_plain_recomputation(
     warehouse: Warehouse, server: SimulatorServer, history: list[tuple[str, Any]]

@@ -181,7 +181,7 @@ def check_history(warehouse: Warehouse, steps: list[tuple[str, Any]], ranges: li
     site.check_aggregates(warehouse, rows)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=UNCHECKED)
+@settings(max_examples=10, deadline=None, suppress_health_check=UNCHECKED)
 @given(steps=STEPS, ranges=RANGES)
 def test_aggregates_equal_a_plain_recomputation(
     warehouse: Warehouse, steps: list[tuple[str, Any]], ranges: list[tuple[int, int]]

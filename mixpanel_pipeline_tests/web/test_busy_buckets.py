@@ -35,6 +35,7 @@ def check(warehouse: Warehouse) -> None:
     site.check_aggregates(warehouse, site.raw_rows(warehouse))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_one_visitor_with_thousands_of_labels(warehouse: Warehouse) -> None:
     """On two days, then under other names on the first, then gone from it."""

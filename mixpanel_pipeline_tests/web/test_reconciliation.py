@@ -113,6 +113,7 @@ def damage(warehouse: Warehouse, statement: str) -> None:
         assert connection.execute(statement.encode()).rowcount > 0, statement
 
 
+@pytest.mark.slow
 def test_each_column_of_each_aggregate_is_found_and_repaired(visited: Warehouse) -> None:
     right = contents(visited)
     site.check_aggregates(visited, site.raw_rows(visited))

@@ -234,6 +234,14 @@ def test_a_time_without_zone_is_utc_whatever_the_session_says(
         assert value(warehouse, "last_event_time = '2025-11-13T00:00:00Z'", function)
 
 
+def write_ahead_log(connection: psycopg.Connection) -> int:
+    """Bytes that this connection wrote; autovacuum may write meanwhile, elsewhere in the same server."""
+    connection.execute("select pg_stat_force_next_flush()")
+    row = connection.execute("select wal_bytes::bigint from pg_stat_get_backend_wal(pg_backend_pid())").fetchone()
+    assert row
+    return row[0]
+
+
 @pytest.mark.parametrize("function", UPSERTS)
 def test_unchanged_rows_are_not_written(warehouse: Warehouse, function: str) -> None:
     """Neither a row version nor a lock: no write-ahead log to speak of."""
@@ -247,18 +255,18 @@ def test_unchanged_rows_are_not_written(warehouse: Warehouse, function: str) -> 
         connection.execute("vacuum subscribers_insights_v2")  # what a reader would tidy up, and log, is done
         versions = "select array_agg((xmin, xmax, ctid)::text order by distinct_id) from subscribers_insights_v2"
         before = connection.execute(versions).fetchone()
-        log = "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
-        started = connection.execute(log).fetchone()
-        answer = connection.execute(
-            f"select inserted, updated, unchanged from {function}(%s)",  # pyright: ignore[reportArgumentType]
-            [again],
-        ).fetchone()
-        ended = connection.execute(log).fetchone()
-        assert answer == (0, 0, 1000)
+        written = []
+        for _ in range(3):
+            started = write_ahead_log(connection)
+            answer = connection.execute(
+                f"select inserted, updated, unchanged from {function}(%s)",  # pyright: ignore[reportArgumentType]
+                [again],
+            ).fetchone()
+            written.append(write_ahead_log(connection) - started)
+            assert answer == (0, 0, 1000)
         assert connection.execute(versions).fetchone() == before
-        assert started
-        assert ended
-        assert ended[0] - started[0] < 4096
+    # Whenever Postgres makes a checkpoint, pages that are tidied up are logged whole once more.
+    assert min(written) < 4096
 
 
 def test_only_changed_rows_are_written(warehouse: Warehouse) -> None:

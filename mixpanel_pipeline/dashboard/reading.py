@@ -27,11 +27,10 @@ class Reading:
     """Connections that are kept open between pages."""
 
     def __init__(self, warehouse: Warehouse, statement_seconds: int) -> None:
-        self.statement_seconds = statement_seconds
         self._pool = ConnectionPool(
-            warehouse.url, kwargs=warehouse.connection_arguments, open=False, min_size=0, max_size=MOST_CONNECTIONS,
-            max_waiting=MOST_WAITING, timeout=WAIT_SECONDS, reconnect_timeout=WAIT_SECONDS, configure=_read_only,
-            check=ConnectionPool.check_connection, name="dashboard",
+            warehouse.url, kwargs=warehouse.limited(statement_seconds).connection_arguments, open=False, min_size=0,
+            max_size=MOST_CONNECTIONS, max_waiting=MOST_WAITING, timeout=WAIT_SECONDS, reconnect_timeout=WAIT_SECONDS,
+            configure=_read_only, check=ConnectionPool.check_connection, name="dashboard",
         )  # fmt: skip
 
     @contextmanager
@@ -50,9 +49,6 @@ class Reading:
             raise DatabaseAwayError("The database does not answer now, or too many people ask it at once.") from None
         try:
             with connection.transaction(force_rollback=True):
-                connection.execute(
-                    "select set_config('statement_timeout', %s, true)", [f"{self.statement_seconds}s"]
-                )  # fmt: skip
                 _become(connection, user_id)
                 yield connection
         finally:

@@ -2,38 +2,28 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from uuid import UUID, uuid5
 
 import psycopg
 
+from mixpanel_pipeline.dashboard.options import Reader
 from mixpanel_pipeline.simulator import WebTraffic
 from mixpanel_pipeline.warehouse.sql_files import read_sql
 
 PEOPLE = UUID("6c9b53c1-6b0f-4f0c-9d0a-2f1d5f6f7a10")  # names become user ids in it
 
 
-@dataclass(frozen=True)
-class DemoReader:
-    """Somebody to sign in as."""
-
-    name: str
-    description: str
-    user_id: UUID
-
-
-def demo_readers(traffic: WebTraffic) -> list[DemoReader]:
+def demo_readers(traffic: WebTraffic) -> list[Reader]:
     """One of each kind that row-level security knows."""
     first, second, third = traffic.projects[:3]
     return [
-        DemoReader("Administrator", "sees everything, subscribers and health too", uuid5(PEOPLE, "administrator")),
-        DemoReader("Owner", f"owns {first.project_id} and all of its cards", first.owner_id),
-        DemoReader(
-            "Collaborator", f"works with {second.project_id} and {third.project_id}", uuid5(PEOPLE, "collaborator")
-        ),
-        DemoReader("Card owner", f"owns the card {_card_of_its_own(traffic)}", uuid5(PEOPLE, "card owner")),
-        DemoReader("Stranger", "has nothing to see", uuid5(PEOPLE, "stranger")),
+        Reader("Administrator", "sees everything, subscribers and health too", uuid5(PEOPLE, "administrator")),
+        Reader("Owner", f"owns {first.project_id} and all of its cards", first.owner_id),
+        Reader("Collaborator", f"works with {second.project_id} and {third.project_id}", uuid5(PEOPLE, "collaborator")),
+        Reader("Card owner", f"owns the card {_card_of_its_own(traffic)}", uuid5(PEOPLE, "card owner")),
+        Reader("Stranger", "has nothing to see", uuid5(PEOPLE, "stranger")),
     ]
 
 
@@ -56,7 +46,7 @@ def let_them_read(connection: psycopg.Connection, traffic: WebTraffic) -> None:
     connection.execute(read_sql("demo/administer.sql"), {"user_id": administrator.user_id})
 
 
-def write_readers(path: Path, readers: Sequence[DemoReader]) -> Path:
+def write_readers(path: Path, readers: Sequence[Reader]) -> Path:
     """Writes them as `collect --sign-in-as` reads them: a JSON array of objects with name, description and user_id."""
     path.write_text(json.dumps([asdict(reader) for reader in readers], default=str, indent=1), encoding="utf-8")
     return path

@@ -9,7 +9,6 @@ import requests
 from mixpanel_pipeline import catalog
 from mixpanel_pipeline.checks.verdict import Verdict
 from mixpanel_pipeline.cli.demo_project import DAYS_WITHIN_LIMITS, lift_limits
-from mixpanel_pipeline.cli.demo_readers import DemoReader
 from mixpanel_pipeline.cli.demo_web import tell_web_story
 from mixpanel_pipeline.cli.output import count, say
 from mixpanel_pipeline.cli.profile_report import ProfileReport
@@ -17,6 +16,7 @@ from mixpanel_pipeline.cli.sync_report import SyncReport
 from mixpanel_pipeline.cli.sync_runs import opened_runs
 from mixpanel_pipeline.cli.verify import all_good, run_checks
 from mixpanel_pipeline.cli.web_runs import AggregationReport
+from mixpanel_pipeline.dashboard.options import Reader
 from mixpanel_pipeline.lake.manifest import RawPartition, read_partitions
 from mixpanel_pipeline.settings import Settings
 from mixpanel_pipeline.simulator import SimulatorServer
@@ -35,7 +35,7 @@ class Story:
     figures: dict[str, Any]
     verdicts: list[Verdict]
     reports: list[SyncReport | ProfileReport | AggregationReport]
-    readers: list[DemoReader]
+    readers: list[Reader]
 
     @property
     def succeeded(self) -> bool:

@@ -8,11 +8,12 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from mixpanel_pipeline.cli.demo_readers import DemoReader, demo_readers, let_them_read
+from mixpanel_pipeline.cli.demo_readers import demo_readers, let_them_read
 from mixpanel_pipeline.cli.output import count, say
 from mixpanel_pipeline.cli.sync_runs import SyncRuns
 from mixpanel_pipeline.cli.web_runs import AggregationReport, WebRuns
 from mixpanel_pipeline.dagster_project.web_specs import DAILY, HOURLY, USERS
+from mixpanel_pipeline.dashboard.options import Reader
 from mixpanel_pipeline.simulator import WebTraffic
 from mixpanel_pipeline.simulator.web_traffic import COLUMN_TYPES, TABLES
 from mixpanel_pipeline.web.marks import start_of
@@ -30,7 +31,7 @@ class WebStory:
 
     figures: dict[str, Any]
     reports: list[AggregationReport]
-    readers: list[DemoReader]
+    readers: list[Reader]
 
 
 def tell_web_story(runs: SyncRuns) -> WebStory:

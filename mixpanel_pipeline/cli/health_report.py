@@ -47,11 +47,9 @@ CHECKS_EVERY = timedelta(hours=36)
 HOUR = timedelta(hours=1)
 
 
-def build_health(
-    settings: Settings, *, dagster_url: str | None = None, now: Callable[[], datetime] = utc_now
-) -> ReadHealth:
-    """What reads the report, by these settings. `dagster_url`: where Dagster answers, for who serves it too."""
-    pages, calendar = DagsterPages(settings.dagster_url or dagster_url), build_calendar(settings)
+def build_health(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> ReadHealth:
+    """What reads the report, by these settings."""
+    pages, calendar = DagsterPages(settings.dagster_url), build_calendar(settings)
 
     def read(connection: psycopg.Connection) -> HealthReport:
         moment = now()

@@ -54,13 +54,3 @@ def day(request: Request, name: str) -> date | None:
     if found is None or value != found.isoformat():
         raise BadParameterError(name, "a day such as 2026-01-31")
     return found
-
-
-def whole_number(request: Request, name: str, least: int, most: int, default: int) -> int:
-    value = request.query_params.get(name)
-    if not value:
-        return default
-    # isdecimal() alone takes digits of every script, and int() any number of them.
-    if not (value.isascii() and value.isdecimal() and len(value) <= len(str(most)) and least <= int(value) <= most):
-        raise BadParameterError(name, f"a whole number from {least} to {most}")
-    return int(value)
